@@ -1,0 +1,73 @@
+"""The aliasing penalty and its report: one computation for the loss and for the log (Romero et al. 2022a, section 3.3).
+
+A filter network is the product of L + 1 filters, so psi stays below Nyquist when every filter stays below its share of
+it: f_nyquist / (L + 1). All frequencies are in cycles per unit, Nyquist of n pixels is n / 4.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from restool.kernels.coordinates import nyquist_frequency
+from restool.kernels.spectrum import filter_frequencies, mask_frequency
+from restool.nn.continuous import ContinuousConv
+
+Target = Literal["gabor", "gabor+mask"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerFrequencies:
+    """What one layer puts against its limit: `filters` [L + 1] and `limit`, in cycles per unit."""
+
+    layer: str
+    filters: Tensor
+    limit: float
+
+    @property
+    def excess(self) -> Tensor:
+        """How far each filter is above the limit, 0 where it is inside: [L + 1]."""
+        return torch.relu(self.filters - self.limit)
+
+
+def penalty(model: nn.Module, size: int, target: Target = "gabor", strength: float = 0.1) -> Tensor:
+    """strength * sum over layers and filters of relu(f - limit)^2; 0 exactly when every filter is inside.
+
+    Args:
+        model: with at least one `ContinuousConv` on a multiplicative network.
+        size: pixels of the image side that the kernel is to be sampled at without aliasing.
+        target: "gabor" counts the filters' frequencies; "gabor+mask" adds the mask's bandwidth, shared by the filters.
+        strength: factor of the whole.
+
+    Returns:
+        A scalar; only filters above the limit get a gradient.
+
+    Raises:
+        ValueError: unknown target, no continuous layer, or a layer without known frequencies (SIREN).
+    """
+    return strength * torch.stack([layer.excess.square().sum() for layer in report(model, size, target)]).sum()
+
+
+def report(model: nn.Module, size: int, target: Target = "gabor") -> list[LayerFrequencies]:
+    """Frequencies and limit of every continuous layer, in the model's order; arguments as in `penalty`."""
+    if target not in get_args(Target):
+        raise ValueError(f"target must be gabor or gabor+mask, but is {target!r}")
+    layers = []
+    for name, conv in _continuous_layers(model):
+        filters = filter_frequencies(conv.kernel)
+        if target == "gabor+mask" and conv.mask is not None:
+            filters = filters + mask_frequency(conv.mask) / len(filters)
+        layers.append(
+            LayerFrequencies(layer=name, filters=filters, limit=nyquist_frequency(size) / len(filters))
+        )
+    if not layers:
+        raise ValueError("the aliasing penalty needs a model with continuous kernels; this one has none")
+    return layers
+
+
+def _continuous_layers(model: nn.Module) -> Iterator[tuple[str, ContinuousConv]]:
+    for name, module in model.named_modules():
+        if isinstance(module, ContinuousConv):
+            yield name, module

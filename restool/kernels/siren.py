@@ -1,0 +1,40 @@
+"""SIREN kernel network (Sitzmann et al. 2020), as CKConv uses it (Romero et al. 2022b, section 4.2)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from restool.kernels.base import KernelNetwork, default_uniform_
+
+
+class SIREN(KernelNetwork):
+    """Two sine layers and a linear one: y = sin(omega_0 (W x + b)) twice, psi = W_out y + b_out.
+
+    The first weight is drawn from U(-1/D, 1/D), the others, the last one too, from
+    U(-sqrt(6/H)/omega_0, sqrt(6/H)/omega_0); biases keep PyTorch's default.
+
+    Args:
+        dims: D, 1 or 2.
+        outputs: values at a point.
+        hidden: H.
+        omega_0: fixed frequency factor.
+    """
+
+    def __init__(self, dims: int, outputs: int, *, hidden: int = 32, omega_0: float = 30.0) -> None:
+        super().__init__(dims, outputs, hidden)
+        self.first = nn.Linear(dims, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.register_buffer("omega_0", torch.tensor(omega_0))
+        nn.init.uniform_(self.first.weight, -1 / dims, 1 / dims)
+        bound = math.sqrt(6 / hidden) / omega_0
+        for linear in (self.second, self.output):
+            nn.init.uniform_(linear.weight, -bound, bound)
+        default_uniform_(self.output.bias, hidden)
+
+    omega_0: Tensor
+
+    def hidden_functions(self, coordinates: Tensor) -> Tensor:
+        """[P, D] -> [P, H]."""
+        values = torch.sin(self.omega_0 * self.first(coordinates))
+        return torch.sin(self.omega_0 * self.second(values))

@@ -1,0 +1,8 @@
+"""The systems under test, one file per family."""
+
+from restool.models.flexnet import FlexNet
+from restool.models.registry import MODELS, ModelEntry, build_model, find_model
+from restool.models.resnet import CIFARResNet
+from restool.models.tcn import FlexTCN
+
+__all__ = ["MODELS", "CIFARResNet", "FlexNet", "FlexTCN", "ModelEntry", "build_model", "find_model"]

@@ -1,0 +1,104 @@
+"""Convolution with a continuous kernel: CKConv without a mask, FlexConv with one (Romero et al. 2022a, 2022b)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from restool.kernels.base import KernelNetwork
+from restool.kernels.coordinates import lag_coordinates, offset_coordinates, pixel_area_ratio, points
+from restool.kernels.mask import GaussianMask
+from restool.nn.correlate import Method, correlate
+
+
+class ContinuousConv(nn.Module):
+    """Cross-correlation with psi(p) w(p), sampled on the grid of the input at every call.
+
+        y = x * K + b,   K[o, i, j] = g psi_{o,i}(p_j) w(p_j),   g = prod over the axes of reference_size / n
+
+    In 2D the kernel covers every pixel offset (`same`); in 1D it is causal. The gain g is the area of a pixel over that
+    of a training pixel, so that the sum over taps approximates the same integral at every resolution. Nothing about the
+    current resolution is stored; zero-shot transfer is to call the layer on a larger input.
+
+    Args:
+        in_channels: I.
+        out_channels: O.
+        kernel: network with dims 1 or 2 and O * I outputs, output channel major.
+        mask: Gaussian mask of the same dims, or None for none.
+        reference_size: pixels along an axis (or steps) in training.
+        method: see `correlate`.
+
+    Raises:
+        ValueError: kernel outputs, mask axes or reference size do not fit.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel: KernelNetwork,
+        mask: GaussianMask | None = None,
+        reference_size: int = 16,
+        method: Method = "auto",
+    ) -> None:
+        super().__init__()
+        if kernel.outputs != out_channels * in_channels:
+            raise ValueError(
+                f"kernel must have out_channels * in_channels = {out_channels * in_channels} outputs, but has {kernel.outputs}"
+            )
+        if kernel.dims not in (1, 2):
+            raise ValueError(f"kernel must have 1 or 2 dims, but has {kernel.dims}")
+        if mask is not None and len(mask.mean) != kernel.dims:
+            raise ValueError(f"mask must have the kernel's {kernel.dims} axes, but has {len(mask.mean)}")
+        if reference_size < 2:
+            raise ValueError(f"reference_size must be at least 2, but is {reference_size}")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel, self.mask = kernel, mask
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.reference_size = reference_size
+        self.method = method
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """[B, I, *size] -> [B, O, *size]."""
+        kernel = self.sample(signal.shape[2:])
+        return correlate(signal, kernel, self.bias, causal=self.causal, method=self.method)
+
+    @property
+    def causal(self) -> bool:
+        """Whether outputs see earlier positions only: in 1D."""
+        return self.kernel.dims == 1
+
+    def sample(self, size: Sequence[int]) -> Tensor:
+        """The discrete kernel for an input of a size, cropped to the support of the mask, gain included.
+
+        Args:
+            size: (n,), or (height, width).
+
+        Returns:
+            [O, I, *K], ready for `correlate`.
+        """
+        axes = self.axes(size)
+        grid = points(axes)  # [P, D]
+        weight = grid.new_full((len(grid),), pixel_area_ratio(size, self.reference_size))
+        if self.mask is not None:
+            weight = weight * self.mask(grid)
+        values = self.kernel.coefficients() @ (self.kernel.basis(grid) * weight[:, None]).T
+        return values.view(self.out_channels, self.in_channels, *(len(axis) for axis in axes))
+
+    def axes(self, size: Sequence[int]) -> list[Tensor]:
+        """Coordinates of the taps along every axis for an input of a size."""
+        if len(size) != self.kernel.dims:
+            raise ValueError(f"input must have {self.kernel.dims} axes after batch and channel, but has {len(size)}")
+        place = {"dtype": self.bias.dtype, "device": self.bias.device}
+        if self.causal:
+            lags = lag_coordinates(size[0], self.reference_size, **place)
+            return [lags if self.mask is None else lags[self.mask.causal_support(lags)]]
+        axes = [offset_coordinates(n, **place) for n in size]
+        if self.mask is None:
+            return axes
+        return [axis[self.mask.centered_support(index, axis)] for index, axis in enumerate(axes)]
+
+    def extra_repr(self) -> str:
+        """Channels and reference size, for `print(model)`."""
+        return f"{self.in_channels}, {self.out_channels}, reference_size={self.reference_size}"
