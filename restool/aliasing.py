@@ -33,7 +33,7 @@ class LayerFrequencies:
 
 
 def penalty(model: nn.Module, size: int, target: Target = "gabor", strength: float = 0.1) -> Tensor:
-    """strength * sum over layers and filters of relu(f - limit)^2; 0 exactly when every filter is inside.
+    """Sum over layers and filters of strength * relu(f - limit)^2; 0 exactly when every filter is inside.
 
     Args:
         model: with at least one `ContinuousConv` on a multiplicative network.
@@ -59,9 +59,7 @@ def report(model: nn.Module, size: int, target: Target = "gabor") -> list[LayerF
         filters = filter_frequencies(conv.kernel)
         if target == "gabor+mask" and conv.mask is not None:
             filters = filters + mask_frequency(conv.mask) / len(filters)
-        layers.append(
-            LayerFrequencies(layer=name, filters=filters, limit=nyquist_frequency(size) / len(filters))
-        )
+        layers.append(LayerFrequencies(layer=name, filters=filters, limit=nyquist_frequency(size) / len(filters)))
     if not layers:
         raise ValueError("the aliasing penalty needs a model with continuous kernels; this one has none")
     return layers

@@ -17,9 +17,7 @@ class GaussianMask(nn.Module):
             which is 2.146 standard deviations.
     """
 
-    def __init__(
-        self, dims: int, *, mean: float = 0.0, sigma: float = 0.075, threshold: float = 0.1
-    ) -> None:
+    def __init__(self, dims: int, *, mean: float = 0.0, sigma: float = 0.075, threshold: float = 0.1) -> None:
         super().__init__()
         if not 0 <= threshold < 1:
             raise ValueError(f"threshold must lie in [0, 1), where 0 crops nothing, but is {threshold}")

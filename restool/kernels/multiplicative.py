@@ -58,7 +58,7 @@ class GaborFilter(SineFilter):
         isotropic: bool,
     ) -> None:
         super().__init__(dims, hidden, weight_scale=weight_scale)
-        self.center = nn.Parameter(torch.empty(hidden, dims).uniform_(-center_range, center_range))
+        self.center = nn.Parameter(center_range * (2 * torch.rand(hidden, dims) - 1))
         gamma = torch.distributions.Gamma(concentration, 1.0)
         self.inverse_width = nn.Parameter(gamma.sample((hidden, 1 if isotropic else dims)))
         self.weight.data.mul_(self.inverse_width.data)
@@ -159,7 +159,6 @@ class FourierNetwork(MultiplicativeNetwork):
         self, dims: int, outputs: int, *, hidden: int = 32, layers: int = 3, input_scale: float = 256.0
     ) -> None:
         filters = [
-            SineFilter(dims, hidden, weight_scale=input_scale / math.sqrt(layers + 1))
-            for _ in range(layers + 1)
+            SineFilter(dims, hidden, weight_scale=input_scale / math.sqrt(layers + 1)) for _ in range(layers + 1)
         ]
         super().__init__(dims, outputs, hidden, filters)

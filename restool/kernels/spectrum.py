@@ -30,7 +30,7 @@ def filter_frequencies(network: KernelNetwork) -> Tensor:
         raise ValueError(
             f"{type(network).__name__} has no frequency known from its parameters; use a MAGNet, Gabor or Fourier network"
         )
-    return torch.stack([_filter_frequency(filter_) for filter_ in network.filters])
+    return torch.stack([_filter_frequency(filter_) for filter_ in network.filters if isinstance(filter_, SineFilter)])
 
 
 def mask_frequency(mask: GaussianMask) -> Tensor:

@@ -31,9 +31,7 @@ class LayerKind:
             return partial(conv, kernel_size=self.taps, padding=self.taps // 2)
         return partial(self._continuous, dims, reference_size)
 
-    def _continuous(
-        self, dims: int, reference_size: int, in_channels: int, out_channels: int
-    ) -> ContinuousConv:
+    def _continuous(self, dims: int, reference_size: int, in_channels: int, out_channels: int) -> ContinuousConv:
         assert self.network is not None
         windowed = self.network in (MAGNet, GaborNetwork)
         options = {"center_range": MASKED_CENTER_RANGE} if windowed and self.masked else {}

@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
@@ -18,15 +19,32 @@ from restool.models.resnet import CIFARResNet
 from restool.models.tcn import FlexTCN
 
 FLEXNET_WIDTHS = {
-    "flexnet-3": (24, 24, 36, 48),
-    "flexnet-5": (22, 22, 33, 33, 44, 44),
-    "flexnet-7": (24, 24, 24, 36, 36, 36, 48, 48),
+    3: (24, 24, 36, 48),
+    5: (22, 22, 33, 33, 44, 44),
+    7: (24, 24, 24, 36, 36, 36, 48, 48),
 }
-"""Stem and block widths of the official networks."""
+"""Stem and block widths of the official networks, by number of blocks."""
 
-ROMERO = "Romero et al. 2022a (FlexConv)"
 
-Builder = Callable[[int, int, int], nn.Module]
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """A network of blocks around layers of a kind; the first FlexNet width is the stem's."""
+
+    family: Literal["flexnet", "flextcn"]
+    widths: tuple[int, ...]
+    kind: str = "magnet"
+
+    def __call__(self, classes: int, channels: int, reference_size: int) -> nn.Module:
+        """An initialised network."""
+        layer = LAYER_KINDS[self.kind].factory(self.dims, reference_size)
+        if self.family == "flextcn":
+            return FlexTCN(self.widths, layer, channels=channels, classes=classes)
+        return FlexNet(self.widths[0], self.widths[1:], layer, channels=channels, classes=classes)
+
+    @property
+    def dims(self) -> int:
+        """Axes of the input."""
+        return 1 if self.family == "flextcn" else 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,107 +53,114 @@ class ModelEntry:
 
     Attributes:
         name: as typed by a user.
-        dims: axes of its input, 1 or 2.
         source: where it is described.
         build: makes an initialised model.
+        dims: axes of its input, 1 or 2.
         channels: of the input that its published size is for.
         reference_size: pixels or steps, likewise.
     """
 
     name: str
-    dims: int
     source: str
-    build: Builder
+    build: Callable[[int, int, int], nn.Module]
+    dims: int = 2
     channels: int = 3
     reference_size: int = 16
 
 
-def build_model(
-    name: str, *, classes: int = 10, channels: int = 3, reference_size: int = 16
-) -> nn.Module:
-    """A freshly initialised model.
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that decides a model's shape, as a checkpoint stores it.
 
-    Args:
+    Attributes:
         name: a name of `MODELS`, or a shell with widths of its own (see the module's docstring).
         classes: logits, at least 2.
         channels: of the input, at least 1.
-        reference_size: pixels of the image side (or steps) that it will be trained at, at least 4.
+        reference_size: pixels of the image side (or steps) that it is trained at, at least 4.
 
     Raises:
-        UsageError: an unknown name, with the nearest known one, or a number out of range.
+        UsageError: a number out of range.
     """
-    for argument, value, least in (
-        ("classes", classes, 2),
-        ("channels", channels, 1),
-        ("reference_size", reference_size, 4),
-    ):
-        if value < least:
-            raise UsageError(f"{argument} must be at least {least}, but is {value}")
-    return find_model(name).build(classes, channels, reference_size)
+
+    name: str
+    classes: int = 10
+    channels: int = 3
+    reference_size: int = 16
+
+    def __post_init__(self) -> None:
+        for argument, least in (("classes", 2), ("channels", 1), ("reference_size", 4)):
+            value = getattr(self, argument)
+            if value < least:
+                raise UsageError(f"{argument} must be at least {least}, but is {value}")
+
+    def build(self) -> nn.Module:
+        """A freshly initialised model; an unknown name raises UsageError with the nearest known one."""
+        return find_model(self.name).build(self.classes, self.channels, self.reference_size)
+
+
+def build_model(name: str, *, classes: int = 10, channels: int = 3, reference_size: int = 16) -> nn.Module:
+    """A freshly initialised model; arguments and errors as in `ModelSpec`."""
+    return ModelSpec(name, classes, channels, reference_size).build()
 
 
 def find_model(name: str) -> ModelEntry:
     """The entry of a name; a miss raises UsageError with the nearest known name."""
     if name in MODELS:
         return MODELS[name]
-    shell = _custom_shell(name)
+    shell = _parse_shell(name)
     if shell is not None:
-        return shell
+        return _shell_entry(name, shell, "by its widths")
     nearest = difflib.get_close_matches(name, MODELS, n=1, cutoff=0.0)[0]
     raise UsageError(f"unknown model {name!r}; the nearest is {nearest!r}, the known ones are {', '.join(MODELS)}")
 
 
-def flexnet_entry(name: str, widths: Sequence[int], kind: str = "magnet", source: str = ROMERO) -> ModelEntry:
-    """A FlexNet with stem and block widths, its layers of a kind."""
-
-    def build(classes: int, channels: int, reference_size: int) -> nn.Module:
-        layer = LAYER_KINDS[kind].factory(2, reference_size)
-        return FlexNet(widths[0], widths[1:], layer, channels=channels, classes=classes)
-
-    return ModelEntry(name=name, dims=2, source=source, build=build)
+def shell_name(family: Literal["flexnet", "flextcn"], widths: Sequence[int], kind: str) -> str:
+    """The listed name of a shell, or its widths and kind spelled out where none is listed."""
+    shell = Shell(family=family, widths=tuple(widths), kind=kind)
+    listed = [entry.name for entry in MODELS.values() if entry.build == shell]
+    return listed[0] if listed else f"{family}[{','.join(map(str, widths))}]-{kind}"
 
 
-def flextcn_entry(name: str, widths: Sequence[int], kind: str = "magnet", source: str = ROMERO) -> ModelEntry:
-    """A FlexTCN with block widths, its layers of a kind."""
+def _parse_shell(name: str) -> Shell | None:
+    match = re.fullmatch(r"(flexnet|flextcn)\[(\d+(?:,\d+)*)\](?:-(.+))?", name)
+    if match is None:
+        return None
+    family, widths, kind = match[1], tuple(int(n) for n in match[2].split(",")), match[3] or "magnet"
+    if kind not in LAYER_KINDS:
+        raise UsageError(f"unknown layer kind {kind!r} in {name!r}; the known ones are {', '.join(LAYER_KINDS)}")
+    if min(widths) < 1 or len(widths) < (2 if family == "flexnet" else 1):
+        raise UsageError(f"{name!r} needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]")
+    return Shell(family="flexnet" if family == "flexnet" else "flextcn", widths=widths, kind=kind)
 
-    def build(classes: int, channels: int, reference_size: int) -> nn.Module:
-        layer = LAYER_KINDS[kind].factory(1, reference_size)
-        return FlexTCN(widths, layer, channels=channels, classes=classes)
 
-    return ModelEntry(name=name, dims=1, source=source, build=build, channels=1, reference_size=784)
+def _shell_entry(name: str, shell: Shell, source: str) -> ModelEntry:
+    # a FlexTCN's published size is that of pixel-by-pixel CIFAR-10
+    reference_size = 16 if shell.dims == 2 else 1024
+    return ModelEntry(name=name, source=source, build=shell, dims=shell.dims, reference_size=reference_size)
 
 
 def _resnet_entry(depth: int) -> ModelEntry:
     def build(classes: int, channels: int, reference_size: int) -> nn.Module:
         return CIFARResNet((depth - 2) // 6, channels=channels, classes=classes)
 
-    return ModelEntry(name=f"cifar-resnet-{depth}", dims=2, source="He et al. 2016", build=build)
-
-
-def _custom_shell(name: str) -> ModelEntry | None:
-    match = re.fullmatch(r"(flexnet|flextcn)\[(\d+(?:,\d+)*)\](?:-(.+))?", name)
-    if match is None:
-        return None
-    shell, numbers, kind = match[1], [int(n) for n in match[2].split(",")], match[3] or "magnet"
-    if kind not in LAYER_KINDS:
-        raise UsageError(f"unknown layer kind {kind!r} in {name!r}; the known ones are {', '.join(LAYER_KINDS)}")
-    if min(numbers) < 1 or len(numbers) < (2 if shell == "flexnet" else 1):
-        raise UsageError(f"{name!r} needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]")
-    return (flexnet_entry if shell == "flexnet" else flextcn_entry)(name, numbers, kind)
+    return ModelEntry(name=f"cifar-resnet-{depth}", source="He et al. 2016", build=build)
 
 
 def _entries() -> list[ModelEntry]:
-    seven = FLEXNET_WIDTHS["flexnet-7"]
-    return [
-        *(flexnet_entry(name, widths) for name, widths in FLEXNET_WIDTHS.items()),
-        *(flexnet_entry(f"flexnet-7-{kind}", seven, kind) for kind in ("conv3", "conv33", "siren", "gabor", "fourier")),
-        *(
-            flexnet_entry(f"ckcnn-7-{kind}", seven, f"ckconv-{kind}", "Romero et al. 2022b (CKConv)")
-            for kind in ("siren", "magnet")
-        ),
-        *(_resnet_entry(depth) for depth in (32, 44)),
-        *(flextcn_entry(f"flextcn-{blocks}", [30] * blocks) for blocks in (2, 4, 6)),
-    ]
+    flexconv, ckconv = "Romero et al. 2022a (FlexConv)", "Romero et al. 2022b (CKConv)"
+    shells = {
+        f"flexnet-{depth}": (Shell(family="flexnet", widths=widths), flexconv)
+        for depth, widths in FLEXNET_WIDTHS.items()
+    }
+    for kind in ("conv3", "conv33", "siren", "gabor", "fourier"):
+        shells[f"flexnet-7-{kind}"] = Shell(family="flexnet", widths=FLEXNET_WIDTHS[7], kind=kind), flexconv
+    for kind in ("siren", "magnet"):
+        shell = Shell(family="flexnet", widths=FLEXNET_WIDTHS[7], kind=f"ckconv-{kind}")
+        shells[f"ckcnn-7-{kind}"] = shell, ckconv
+    for blocks in (2, 4, 6):
+        shells[f"flextcn-{blocks}"] = Shell(family="flextcn", widths=(30,) * blocks), flexconv
+    listed = [_shell_entry(name, shell, source) for name, (shell, source) in shells.items()]
+    return [*listed, *(_resnet_entry(depth) for depth in (32, 44))]
 
 
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _entries()}

@@ -90,11 +90,11 @@ class ContinuousConv(nn.Module):
         """Coordinates of the taps along every axis for an input of a size."""
         if len(size) != self.kernel.dims:
             raise ValueError(f"input must have {self.kernel.dims} axes after batch and channel, but has {len(size)}")
-        place = {"dtype": self.bias.dtype, "device": self.bias.device}
+        dtype, device = self.bias.dtype, self.bias.device
         if self.causal:
-            lags = lag_coordinates(size[0], self.reference_size, **place)
+            lags = lag_coordinates(size[0], self.reference_size, dtype=dtype, device=device)
             return [lags if self.mask is None else lags[self.mask.causal_support(lags)]]
-        axes = [offset_coordinates(n, **place) for n in size]
+        axes = [offset_coordinates(n, dtype=dtype, device=device) for n in size]
         if self.mask is None:
             return axes
         return [axis[self.mask.centered_support(index, axis)] for index, axis in enumerate(axes)]

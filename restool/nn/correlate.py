@@ -111,7 +111,7 @@ def _fft(signal: Tensor, kernel: Tensor, bias: Tensor | None, causal: bool) -> T
     mixed = torch.einsum("bif,oif->bof", spectrum, kernel_spectrum)
     mixed = mixed.unflatten(2, [*period[:-1], period[-1] // 2 + 1])
     result = torch.fft.irfftn(mixed, s=period, dim=axes)
-    result = result[(..., *(slice(n) for n in size))]
+    result = _take(result, [slice(n) for n in size])
     return result if bias is None else result + bias.view(-1, *[1] * len(size))
 
 
@@ -121,4 +121,9 @@ def _reachable(kernel: Tensor, size: Sequence[int]) -> Tensor:
     for taps, n in zip(kernel.shape[2:], size, strict=True):
         cut = max(taps // 2 - (n - 1), 0)
         slices.append(slice(cut, taps - cut))
-    return kernel[(..., *slices)]
+    return _take(kernel, slices)
+
+
+def _take(tensor: Tensor, slices: Sequence[slice]) -> Tensor:
+    """Slices along the last axes."""
+    return tensor[(slice(None), slice(None), *slices)]

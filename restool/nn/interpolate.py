@@ -38,9 +38,7 @@ def resample_kernel(kernel: Tensor, scale: float, filter_: Filter) -> Tensor:
         raise ValueError(f"kernel must be odd along every axis, but has {tuple(kernel.shape[2:])} taps")
     if scale == 1:
         return kernel
-    rows, columns = (
-        interpolation_matrix(taps // 2, scale, filter_).to(kernel) for taps in kernel.shape[2:]
-    )
+    rows, columns = (interpolation_matrix(taps // 2, scale, filter_).to(kernel) for taps in kernel.shape[2:])
     return (rows @ kernel @ columns.T) / scale**2
 
 
