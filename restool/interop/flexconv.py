@@ -71,7 +71,7 @@ def _load_state(path: Path) -> State:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
-            f"{path.name} needs pickle code to load, which restool never runs; save its state_dict alone and import that"
+            f"{path.name} needs pickle code to load, which restool never runs; save its state_dict and import that"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise MissingDataError(f"{path.name} is damaged or no torch file; copy it again") from error

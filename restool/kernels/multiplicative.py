@@ -75,9 +75,8 @@ class MultiplicativeNetwork(KernelNetwork):
     def __init__(self, dims: int, outputs: int, hidden: int, filters: Sequence[SineFilter]) -> None:
         super().__init__(dims, outputs, hidden)
         self.filters = nn.ModuleList(filters)
+        # PyTorch's default draw of these weights, U(+-1/sqrt(hidden)), is the one of the paper
         self.linears = nn.ModuleList(nn.Linear(hidden, hidden) for _ in filters[1:])
-        for linear in self.linears:
-            nn.init.uniform_(linear.weight, -math.sqrt(1 / hidden), math.sqrt(1 / hidden))
 
     def hidden_functions(self, coordinates: Tensor) -> Tensor:
         """h_L: [P, D] -> [P, H]."""

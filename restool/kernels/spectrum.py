@@ -28,7 +28,8 @@ def filter_frequencies(network: KernelNetwork) -> Tensor:
     """
     if not isinstance(network, MultiplicativeNetwork):
         raise ValueError(
-            f"{type(network).__name__} has no frequency known from its parameters; use a MAGNet, Gabor or Fourier network"
+            f"{type(network).__name__} has no frequency known from its parameters; "
+            "use a MAGNet, Gabor or Fourier network"
         )
     return torch.stack([_filter_frequency(filter_) for filter_ in network.filters if isinstance(filter_, SineFilter)])
 

@@ -45,7 +45,8 @@ class ContinuousConv(nn.Module):
         super().__init__()
         if kernel.outputs != out_channels * in_channels:
             raise ValueError(
-                f"kernel must have out_channels * in_channels = {out_channels * in_channels} outputs, but has {kernel.outputs}"
+                f"kernel must have out_channels * in_channels = {out_channels} * {in_channels} outputs, "
+                f"but has {kernel.outputs}"
             )
         if kernel.dims not in (1, 2):
             raise ValueError(f"kernel must have 1 or 2 dims, but has {kernel.dims}")

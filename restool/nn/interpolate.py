@@ -44,7 +44,7 @@ def resample_kernel(kernel: Tensor, scale: float, filter_: Filter) -> Tensor:
 
 @lru_cache(maxsize=256)
 def interpolation_matrix(reach: int, scale: float, filter_: Filter) -> Tensor:
-    """Weights [2 R' + 1, 2 R + 1] of the source taps, R = reach, in every target tap that they touch; float64 on the CPU."""
+    """Weights [2 R' + 1, 2 R + 1] of the source taps, R = reach, in every target tap; float64 on the CPU."""
     widening = max(1.0, 1 / scale)
     lobes = _REACH[filter_] * widening  # source pixels
     new_reach = math.ceil((reach + lobes) * scale) - 1  # the filter is 0 at its very end

@@ -1,0 +1,6 @@
+"""`python -m restool`."""
+
+from restool.cli import main
+
+if __name__ == "__main__":
+    main()

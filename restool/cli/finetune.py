@@ -1,0 +1,50 @@
+"""`restool finetune`: before and after training on at the target resolution."""
+
+from typing import Annotated
+
+from restool.cli import options
+
+
+def finetune(
+    train: options.TrainSizes = "16",
+    test: options.TestSizes = "32",
+    epochs: Annotated[int, options.FINETUNE_EPOCHS] = 10,
+    source_epochs: Annotated[int | None, options.SOURCE_EPOCHS] = None,
+    model: options.Model = "flexnet-3",
+    dataset: options.DatasetName = "gabors",
+    seeds: options.Seeds = "0",
+    protocols: options.NativeProtocols = None,
+    alias_penalty: options.AliasPenalty = "none",
+    limit: options.Limit = None,
+    batch_size: options.BatchSize = 64,
+    learning_rate: options.LearningRate = 0.01,
+    data_dir: options.DataDir = None,
+    download: options.Download = False,
+    device: options.Device = options.DeviceChoice.auto,
+    out: options.Out = options.DEFAULT_OUT,
+    dry_run: options.DryRun = False,
+    time_limit: options.TimeLimit = None,
+    as_json: options.Json = False,
+) -> None:
+    """Test at each target before and after training on there.
+
+    Source models are trained first where a sweep into the same folder has not done so.
+    """
+    from restool.cli.study import Place, native_protocol, run_grid, study_config
+
+    config = study_config(
+        model=model,
+        dataset=dataset,
+        train=train,
+        test=test,
+        seeds=seeds,
+        epochs=source_epochs,
+        finetune_epochs=epochs,
+        protocols=protocols or native_protocol(model),
+        alias_penalty=alias_penalty,
+        limit=limit,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+    )
+    place = Place(out=out, device=device, data_dir=data_dir, download=download, time_limit=time_limit)
+    run_grid(config, place, dry_run=dry_run, as_json=as_json)

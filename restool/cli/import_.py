@@ -1,0 +1,40 @@
+"""`restool import`: other people's checkpoints."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from restool.cli import options
+from restool.errors import UsageError
+
+PREFIX = "flexconv:"
+
+
+def import_(
+    source: Annotated[str, typer.Argument(help="flexconv:FILE.pt, a checkpoint of the official FlexConv code.")],
+    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write.", show_default=False)],
+    reference_size: Annotated[
+        int, typer.Option("--reference-size", help="Pixels of the image side (or steps) it was trained at.")
+    ] = 16,
+    as_json: options.Json = False,
+) -> None:
+    """Read a foreign checkpoint and write it as one of restool's."""
+    if not source.startswith(PREFIX):
+        raise UsageError(f"the source must start with {PREFIX}, as in {PREFIX}model.pt, but is {source!r}")
+    if out.suffix != ".safetensors":
+        raise UsageError(f"--out must end in .safetensors, but is {out}")
+    from restool.interop.flexconv import read_flexconv_spec
+    from restool.training import Checkpoint, save_checkpoint
+
+    path = Path(source.removeprefix(PREFIX))
+    spec, model = read_flexconv_spec(path, reference_size=reference_size)
+    facts = {"imported": f"{PREFIX}{path.name}", "size": reference_size}
+    save_checkpoint(out, Checkpoint(spec=spec, model=model.state_dict(), facts=facts))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if as_json:
+        print(json.dumps({"checkpoint": str(out), **asdict(spec), "parameters": parameters}, indent=1))
+    else:
+        print(f"{out}: {spec.name}, {parameters:,} parameters, reference size {spec.reference_size}")

@@ -1,0 +1,96 @@
+"""`restool ls`: what there is to choose from, and what a results folder holds."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from restool.cli import options
+
+ls = typer.Typer(help="List models, data sets or the runs of a results folder.", no_args_is_help=True)
+
+
+@ls.command()
+def models(as_json: options.Json = False) -> None:
+    """Model names, sizes and the protocols that apply to each."""
+    from restool.models import MODELS
+    from restool.transfer import applicable
+    from restool.transfer.protocols import FINETUNE
+
+    rows = []
+    for entry in MODELS.values():
+        model = entry.build(10, entry.channels, entry.reference_size)
+        rows.append(
+            {
+                "name": entry.name,
+                "parameters": sum(parameter.numel() for parameter in model.parameters()),
+                "dims": entry.dims,
+                "protocols": [*applicable(model), FINETUNE],
+                "source": entry.source,
+            }
+        )
+    _print(rows, as_json)
+
+
+@ls.command()
+def datasets(as_json: options.Json = False) -> None:
+    """Data sets by name and what they need."""
+    from restool.data import DATASETS
+
+    _print([asdict(source) for source in DATASETS.values()], as_json)
+
+
+@ls.command()
+def runs(
+    out: Annotated[Path, typer.Argument(help="Results folder.")] = options.DEFAULT_OUT, as_json: options.Json = False
+) -> None:
+    """Checkpoints of a results folder: what was trained, how far, and its validation accuracy."""
+    from restool.errors import MissingDataError
+    from restool.training import load_checkpoint
+    from restool.transfer import ResultsFolder
+
+    ResultsFolder(out)  # rejects a folder of another version
+    rows = []
+    for path in sorted((out / "checkpoints").glob("*.safetensors")):
+        stored = load_checkpoint(path)
+        accuracy = stored.history[-1].get("validation_accuracy") if stored.history else None
+        facts = stored.facts
+        rows.append(
+            {
+                "checkpoint": str(path),
+                "model": stored.spec.name,
+                "dataset": facts.get("dataset"),
+                "source": stored.spec.reference_size,
+                "size": facts.get("size"),
+                "seed": facts.get("seed"),
+                "epochs": f"{stored.epoch}/{facts.get('trained_epochs', stored.epoch)}",
+                "validation_accuracy": accuracy,
+            }
+        )
+    if not rows:
+        raise MissingDataError(f"no checkpoints in {out}; `restool train` or `restool sweep` makes them")
+    _print(rows, as_json)
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Rows as a JSON list or as aligned columns."""
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    texts = [[_text(value) for value in row.values()] for row in rows]
+    header = list(rows[0])
+    widths = [max(len(line[column]) for line in [header, *texts]) for column in range(len(header))]
+    for line in [header, *texts]:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "-" if value is None else str(value)

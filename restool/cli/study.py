@@ -1,0 +1,136 @@
+"""What `sweep`, `finetune` and `train` share: from checked options to records, tables and heat maps."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from restool.cli.options import DeviceChoice
+from restool.errors import CellsFailedError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from restool.transfer import Cell, ResultsFolder, Study, StudyConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a study computes, reads and writes: what does not decide its results."""
+
+    out: Path
+    device: DeviceChoice
+    data_dir: Path | None
+    download: bool
+    time_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.time_limit is not None and self.time_limit <= 0:
+            raise UsageError(f"--time-limit takes minutes above 0, but got {self.time_limit}")
+
+
+def choose_device(choice: DeviceChoice) -> "torch.device":
+    """The device of a choice; UsageError for cuda where there is none."""
+    import torch
+
+    if choice == DeviceChoice.cuda and not torch.cuda.is_available():
+        raise UsageError("--device cuda needs an NVIDIA GPU that torch can use; there is none, so use --device cpu")
+    if choice == DeviceChoice.auto:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(choice.value)
+
+
+def study_config(*, train: str, test: str, seeds: str, protocols: str | None, **choices: Any) -> "StudyConfig":
+    """A configuration from options as typed; `choices` are passed on."""
+    from restool.transfer import StudyConfig, parse_numbers
+    from restool.transfer.config import SMALLEST_SIZE
+
+    return StudyConfig(
+        train=parse_numbers(train, "--train", least=SMALLEST_SIZE),
+        test=parse_numbers(test, "--test", least=SMALLEST_SIZE),
+        seeds=parse_numbers(seeds, "--seeds", least=0),
+        protocols=split_names(protocols),
+        **choices,
+    )
+
+
+def native_protocol(model: str) -> str:
+    """What a model does by itself on a larger image: requery where kernels are continuous, as-is elsewhere."""
+    from restool.models import find_model
+    from restool.transfer import resolve_protocol
+
+    entry = find_model(model)
+    example = entry.build(10, entry.channels, entry.reference_size)
+    return "requery" if resolve_protocol("requery").applies(example) else "as-is"
+
+
+def split_names(text: str | None) -> tuple[str, ...] | None:
+    """Comma-separated names, or None."""
+    return None if text is None else tuple(name.strip() for name in text.split(","))
+
+
+def prepare(config: "StudyConfig", place: Place) -> "tuple[Study, ResultsFolder, list[Cell]]":
+    """Check everything and read the data; nothing is written yet."""
+    from restool.cli.progress import ProgressBars
+    from restool.data import load
+    from restool.transfer import ResultsFolder, Study, plan
+
+    device = choose_device(place.device)
+    folder = ResultsFolder(place.out)
+    config.zero_shot_protocols()
+    dataset = load(config.dataset, data_dir=place.data_dir, download=place.download, limit=config.limit)
+    progress = ProgressBars(place.time_limit)
+    return Study(config, dataset, folder, device=device, progress=progress), folder, plan(config, dataset)
+
+
+def run_grid(config: "StudyConfig", place: Place, *, dry_run: bool, as_json: bool) -> None:
+    """Run the missing cells of a study and print its table; or, as a dry run, what would be done.
+
+    Raises:
+        CellsFailedError: some cells failed; the table of the others is printed all the same.
+    """
+    study, folder, cells = prepare(config, place)
+    if dry_run:
+        from restool.cli.dry_run import print_plan
+
+        print_plan(study, cells, as_json=as_json)
+        return
+    from restool.cli.progress import TimeLimitReached
+
+    folder.create()
+    failed: list[Cell] = []
+    try:
+        failed = study.run(cells).failed
+    except TimeLimitReached:
+        _say_time_is_over(folder, cells)
+    finished = [cell for cell in cells if folder.record(cell).exists()]
+    if finished:
+        print_report(place.out, as_json=as_json)
+    if failed:
+        raise CellsFailedError(
+            f"{len(failed)} of {len(cells)} cells failed, see above; the same command tries them again"
+        )
+
+
+def print_report(out: Path, *, as_json: bool) -> None:
+    """Rebuild tables and heat maps from the records; print the table on stdout and the files' names on stderr."""
+    from restool.report import write_report
+
+    files = write_report(out)
+    if as_json:
+        from restool.report import read_records, summarise
+
+        rows = json.loads(summarise(read_records(out)).to_json(orient="records"))
+        print(json.dumps({"out": str(out), "files": [str(file) for file in files], "rows": rows}, indent=1))
+        return
+    print((out / "table.md").read_text())
+    print("wrote " + ", ".join(str(file) for file in files), file=sys.stderr)
+
+
+def _say_time_is_over(folder: "ResultsFolder", cells: "list[Cell]") -> None:
+    missing = sum(not folder.record(cell).exists() for cell in cells)
+    print(
+        f"restool: time limit reached, {missing} of {len(cells)} cells are missing; run the same command to go on",
+        file=sys.stderr,
+    )

@@ -1,0 +1,122 @@
+"""Checkpoints: one safetensors file, written atomically, with a JSON header that says how to rebuild the model."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from restool.errors import MissingDataError, UsageError
+from restool.models import ModelSpec
+
+FORMAT = 1
+"""Raised when an older restool could not read what a newer one writes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A model's state and where its training stands.
+
+    Attributes:
+        spec: builds a model of the same shape.
+        model: its state dict.
+        epoch: epochs done.
+        history: one dict of figures per epoch.
+        optimizer: state of the optimiser by parameter index, empty once training is over.
+        facts: what else its writer wants to remember (seed, recipe, data set, ...); JSON values.
+    """
+
+    spec: ModelSpec
+    model: dict[str, Tensor]
+    epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    optimizer: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def restore_optimizer(self, optimizer: Optimizer) -> None:
+        """Put the stored moments into a freshly made optimiser of the same model."""
+        optimizer.load_state_dict({"state": self.optimizer, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write to a temporary file beside `path` and rename it, so that `path` is always a whole checkpoint."""
+    tensors = {f"model.{name}": value for name, value in checkpoint.model.items()}
+    for index, state in checkpoint.optimizer.items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+    header = {
+        "format": FORMAT,
+        "spec": asdict(checkpoint.spec),
+        "epoch": checkpoint.epoch,
+        "history": checkpoint.history,
+        "facts": checkpoint.facts,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(
+            {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+            temporary,
+            metadata={"restool": json.dumps(header)},
+        )
+        os.replace(temporary, path)
+    except SafetensorError as error:  # how safetensors reports a full or read-only disk
+        raise OSError(f"{path.name}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        MissingDataError: no such file, or it is damaged.
+        UsageError: the file was not written by restool, or by a version with another format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingDataError(f"no checkpoint at {path}; `restool ls runs` lists those of a results folder")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("restool", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a method, not a dict)
+    except (SafetensorError, OSError) as error:
+        raise MissingDataError(f"{path.name} is damaged or no safetensors file; train or import it again") from error
+    if header is None:
+        raise UsageError(f"{path.name} was not written by restool; a foreign checkpoint is read with `restool import`")
+    if header["format"] != FORMAT:
+        raise UsageError(f"{path.name} has format {header['format']}, this restool reads {FORMAT}; train it again")
+    optimizer: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, part = name.split(".", 2)
+            optimizer.setdefault(int(index), {})[part] = value
+    return Checkpoint(
+        spec=ModelSpec(**header["spec"]),
+        model={name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")},
+        epoch=header["epoch"],
+        history=header["history"],
+        optimizer=optimizer,
+        facts=header["facts"],
+    )
+
+
+def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn.Module, Checkpoint]:
+    """The model of a checkpoint, in evaluation mode on a device.
+
+    Raises:
+        UsageError: the shapes do not fit the named model; and as `load_checkpoint`.
+    """
+    checkpoint = load_checkpoint(path)
+    model = checkpoint.spec.build()
+    try:
+        model.load_state_dict(checkpoint.model)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise UsageError(f"{Path(path).name} does not fit {checkpoint.spec.name}: {reason}") from error
+    return model.to(device).eval(), checkpoint

@@ -1,0 +1,162 @@
+"""The training loop: one for every model, resumable to the bit after every epoch."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from restool.aliasing import penalty
+from restool.data import Batches
+from restool.errors import RestoolError
+from restool.models import ModelSpec
+from restool.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from restool.training.recipe import Recipe, learning_rate, make_optimizer
+
+CHECK_EVERY = 50
+"""Steps between two looks at the loss: each look waits for the device."""
+
+
+class TrainingDivergedError(RestoolError):
+    """The loss is no longer a number; the message names the epoch."""
+
+
+class Watch(Protocol):
+    """What a caller may do between steps: show progress, or raise to stop."""
+
+    def step(self) -> None:
+        """One step is done."""
+
+    def epoch(self, figures: dict[str, float]) -> None:
+        """One epoch is done and its checkpoint is on the disk."""
+
+
+class Unwatched:
+    """Does nothing."""
+
+    def step(self) -> None:
+        """One step is done."""
+
+    def epoch(self, figures: dict[str, float]) -> None:
+        """One epoch is done."""
+
+
+def train(
+    model: nn.Module,
+    batches: Batches,
+    recipe: Recipe,
+    *,
+    spec: ModelSpec,
+    size: int,
+    seed: int,
+    checkpoint: Path | None = None,
+    validate: Callable[[nn.Module], float] | None = None,
+    facts: dict[str, Any] | None = None,
+    watch: Watch | None = None,
+) -> list[dict[str, float]]:
+    """Train in place, from the last checkpoint if there is one.
+
+    Everything random in an epoch (order, augmentation, dropout) is decided by the seed and the epoch's number, so that
+    a resumed run equals an uninterrupted one bit for bit.
+
+    Args:
+        model: on the device of `batches`; left in evaluation mode.
+        batches: training images, already at the size to train at.
+        recipe: how to train.
+        spec: builds `model`, for the checkpoint.
+        size: pixels of the image side, for the aliasing penalty.
+        seed: of the run.
+        checkpoint: file to resume from and to write after every epoch; None keeps nothing.
+        validate: gives the validation accuracy of the model, called after every epoch.
+        facts: stored in the checkpoint.
+        watch: told of every step and epoch; may raise to stop.
+
+    Returns:
+        One dict per epoch: loss (with the penalty), penalty, accuracy, and validation_accuracy if `validate` is given.
+
+    Raises:
+        TrainingDivergedError: the loss of an epoch is not finite.
+    """
+    watch = watch or Unwatched()
+    optimizer = make_optimizer(model, recipe.learning_rate)
+    history: list[dict[str, float]] = []
+    if checkpoint is not None and checkpoint.exists():
+        last = load_checkpoint(checkpoint)
+        model.load_state_dict(last.model)
+        history = last.history
+        if last.epoch < recipe.epochs:
+            last.restore_optimizer(optimizer)
+    for epoch in range(len(history), recipe.epochs):
+        figures = _epoch(model, batches, recipe, optimizer, epoch=epoch, size=size, seed=seed, watch=watch)
+        if validate is not None:
+            figures["validation_accuracy"] = validate(model.eval())
+        history.append(figures)
+        if checkpoint is not None:
+            finished = epoch + 1 == recipe.epochs
+            state = {} if finished else optimizer.state_dict()["state"]
+            save_checkpoint(
+                checkpoint,
+                Checkpoint(
+                    spec=spec,
+                    model=model.state_dict(),
+                    epoch=epoch + 1,
+                    history=history,
+                    optimizer=state,
+                    facts=facts or {},
+                ),
+            )
+        watch.epoch(figures)
+    model.eval()
+    return history
+
+
+def _epoch(
+    model: nn.Module,
+    batches: Batches,
+    recipe: Recipe,
+    optimizer: Optimizer,
+    *,
+    epoch: int,
+    size: int,
+    seed: int,
+    watch: Watch,
+) -> dict[str, float]:
+    """One pass over the images; sums stay on the device until its end."""
+    epoch_seed = seed * 100_003 + epoch
+    torch.manual_seed(epoch_seed)
+    model.train()
+    sums: Tensor | None = None
+    warmup, total = recipe.warmup_steps(len(batches)), recipe.epochs * len(batches)
+    for index, (images, labels) in enumerate(batches.epoch(shuffle_seed=epoch_seed)):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(epoch * len(batches) + index, group["base"], warmup=warmup, total=total)
+        logits = model(images)
+        loss = F.cross_entropy(logits, labels)
+        excess = torch.zeros_like(loss)
+        if recipe.alias_penalty != "none":
+            excess = penalty(model, size, recipe.alias_penalty)
+            loss = loss + excess
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        correct = (logits.argmax(1) == labels).sum()
+        figures = torch.stack([loss.detach(), excess.detach()]) * len(labels)
+        figures = torch.cat([figures, correct[None]])
+        sums = figures if sums is None else sums + figures
+        if index % CHECK_EVERY == 0 or index + 1 == len(batches):
+            _require_finite(float(sums[0]), epoch + 1, recipe)
+        watch.step()
+    assert sums is not None
+    loss_mean, excess_mean, accuracy = (sums / batches.samples).tolist()
+    return {"loss": loss_mean, "penalty": excess_mean, "accuracy": accuracy}
+
+
+def _require_finite(loss: float, epoch: int, recipe: Recipe) -> None:
+    if not math.isfinite(loss):
+        raise TrainingDivergedError(
+            f"the loss became {loss} in epoch {epoch} of {recipe.epochs}; lower --learning-rate"
+        )

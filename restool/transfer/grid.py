@@ -1,0 +1,169 @@
+"""Runs the missing cells of a study: train or load a source model, apply a protocol, evaluate, write the record."""
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Protocol as Interface
+
+import torch
+from torch import nn
+
+from restool.data import Batches, Dataset, Part
+from restool.errors import RestoolError
+from restool.models import ModelSpec
+from restool.training import Recipe, train
+from restool.training.loop import Watch
+from restool.transfer.cells import Cell, SourceRun
+from restool.transfer.config import StudyConfig
+from restool.transfer.evaluate import EVALUATION_BATCH, correct_predictions, transfer
+from restool.transfer.protocols import FINETUNE, SOURCE, native_transfer, resolve_protocol
+from restool.transfer.records import BusyError, ResultsFolder
+
+WAIT_SECONDS = 1.0
+
+
+class Progress(Interface):
+    """How a study tells what it does; it may raise from `Watch.step` to stop the study."""
+
+    @contextmanager
+    def activity(self, text: str, steps: int) -> Iterator[Watch]:
+        """Something of a known number of steps."""
+        ...
+
+    def failed(self, text: str, reason: str) -> None:
+        """A cell has failed; the study goes on."""
+
+
+@dataclass
+class Outcome:
+    """Cells by what became of them."""
+
+    done: list[Cell] = field(default_factory=list)
+    failed: list[Cell] = field(default_factory=list)
+
+
+class Study:
+    """Runs cells of a configuration into a results folder.
+
+    Args:
+        config: of the study.
+        dataset: that it names, loaded.
+        folder: results folder, created.
+        device: to train and evaluate on.
+        progress: told of everything.
+    """
+
+    def __init__(
+        self, config: StudyConfig, dataset: Dataset, folder: ResultsFolder, *, device: torch.device, progress: Progress
+    ) -> None:
+        self.config, self.dataset, self.folder = config, dataset, folder
+        self.device, self.progress = device, progress
+        self._model: tuple[SourceRun, nn.Module] | None = None
+        self._train_seconds: dict[str, float] = {}
+
+    def run(self, cells: list[Cell]) -> Outcome:
+        """Run the cells that have no record yet; those another process holds are waited for."""
+        outcome = Outcome()
+        pending = [cell for cell in cells if not self.folder.record(cell).exists()]
+        while pending:
+            busy = []
+            for cell in pending:
+                try:
+                    self._run_locked(cell)
+                    outcome.done.append(cell)
+                except BusyError:
+                    busy.append(cell)
+                except (RestoolError, torch.OutOfMemoryError) as error:
+                    outcome.failed.append(cell)
+                    self.progress.failed(describe(cell), str(error).splitlines()[0])
+            if len(busy) == len(pending):
+                time.sleep(WAIT_SECONDS)
+            pending = busy
+        return outcome
+
+    def source_model(self, run: SourceRun) -> nn.Module:
+        """The trained model of a source run: kept from the last call, read from its checkpoint, or trained.
+
+        Raises:
+            BusyError: another process is training it.
+        """
+        if self._model is not None and self._model[0] == run:
+            return self._model[1]
+        torch.manual_seed(run.seed)
+        model = self.spec(run.model, run.source).build().to(self.device)
+        with self.folder.lock(run.key):
+            self._train(model, self.config.recipe, run, size=run.source, seed=run.seed, key=run.key)
+        self._model = run, model
+        return model
+
+    def _run_locked(self, cell: Cell) -> None:
+        with self.folder.lock(cell.key):
+            if self.folder.record(cell).exists():
+                return
+            model, sizes = self._model_for(cell)
+            batches = self._batches("test", sizes, EVALUATION_BATCH)
+            started = time.perf_counter()
+            with self.progress.activity(f"test {describe(cell)}", len(batches)) as watch:
+                correct = correct_predictions(model, batches, watch.step)
+            timing = {"evaluate_seconds": time.perf_counter() - started}
+            trained = {SOURCE: cell.run.key, FINETUNE: cell.key}.get(cell.protocol, "")
+            if trained in self._train_seconds:
+                timing["train_seconds"] = self._train_seconds[trained]
+            self.folder.write_record(cell, correct, timing, device_name(self.device))
+
+    def _model_for(self, cell: Cell) -> tuple[nn.Module, tuple[int, ...]]:
+        """The model that a cell evaluates, and the sizes its images pass."""
+        source = self.source_model(cell.run)
+        if cell.protocol == SOURCE:
+            return native_transfer(source, 1.0), (cell.target,)
+        if cell.protocol == FINETUNE:
+            model = copy.deepcopy(source)
+            recipe, seed = self.config.finetune_recipe, int(cell.key[:8], 16)
+            self._train(model, recipe, cell.run, size=cell.target, seed=seed, key=cell.key)
+            return native_transfer(model, cell.target / cell.run.source), (cell.target,)
+        protocol = resolve_protocol(cell.protocol)
+        return transfer(source, protocol, self.dataset, cell.run.source, cell.target, device=self.device)
+
+    def _train(self, model: nn.Module, recipe: Recipe, run: SourceRun, *, size: int, seed: int, key: str) -> None:
+        """Train to the end of the recipe, from the checkpoint of `key` if there is one."""
+        batches = self._batches("train", (size,), recipe.batch_size, augment=self.dataset.augment)
+        validation = self._batches("validation", (size,), EVALUATION_BATCH)
+        started = time.perf_counter()
+        text = f"train {run.model} at {size} px, seed {run.seed}"
+        with self.progress.activity(text, recipe.epochs * len(batches)) as watch:
+            train(
+                model,
+                batches,
+                recipe,
+                spec=self.spec(run.model, run.source),
+                size=size,
+                seed=seed,
+                checkpoint=self.folder.checkpoint(key),
+                validate=lambda trained: float(
+                    correct_predictions(native_transfer(trained, 1.0), validation).float().mean()
+                ),
+                facts={**asdict(run), "size": size, "trained_epochs": recipe.epochs},
+                watch=watch,
+            )
+        self._train_seconds[key] = time.perf_counter() - started
+
+    def _batches(self, part: Part, sizes: tuple[int, ...], batch_size: int, *, augment: bool = False) -> Batches:
+        return Batches(self.dataset, part, sizes, batch_size=batch_size, device=self.device, augment=augment)
+
+    def spec(self, model: str, source: int) -> ModelSpec:
+        """Builds a model for the images of this study."""
+        return ModelSpec(model, len(self.dataset.class_names), self.dataset.channels, source)
+
+
+def describe(cell: Cell) -> str:
+    """A cell in a few words."""
+    where = f"{cell.run.source} -> {cell.target} px" if cell.protocol != SOURCE else f"{cell.run.source} px"
+    how = f"{cell.protocol} {cell.finetune_epochs} epochs" if cell.protocol == FINETUNE else cell.protocol
+    return f"{cell.run.model} {where}, {how}, seed {cell.run.seed}"
+
+
+def device_name(device: torch.device) -> str:
+    """A device in words, for records."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
