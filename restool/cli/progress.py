@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -15,7 +16,7 @@ class TimeLimitReached(Exception):  # noqa: N818 (not an error: the user asked f
 class Bar:
     """A `Watch` that advances a bar and looks at the clock."""
 
-    def __init__(self, bar: "tqdm[None]", deadline: float | None) -> None:
+    def __init__(self, bar: "tqdm[NoReturn]", deadline: float | None) -> None:
         self.bar, self.deadline = bar, deadline
 
     def step(self) -> None:
@@ -44,8 +45,11 @@ class ProgressBars:
     @contextmanager
     def activity(self, text: str, steps: int) -> Iterator[Bar]:
         """One bar, which stays on the screen when its activity is over."""
-        bar: tqdm[None]
-        with tqdm(total=steps, desc=text, unit="step", file=sys.stderr, dynamic_ncols=True, mininterval=0.5) as bar:
+        patience = 0.5 if sys.stderr.isatty() else 30.0  # seconds between updates: a log file wants few
+        bar: tqdm[NoReturn] = tqdm(
+            total=steps, desc=text, unit="step", file=sys.stderr, dynamic_ncols=True, mininterval=patience
+        )
+        with bar:
             yield Bar(bar, self.deadline)
 
     def failed(self, text: str, reason: str) -> None:

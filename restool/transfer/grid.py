@@ -19,7 +19,7 @@ from restool.transfer.cells import Cell, SourceRun
 from restool.transfer.config import StudyConfig
 from restool.transfer.evaluate import EVALUATION_BATCH, correct_predictions, transfer
 from restool.transfer.protocols import FINETUNE, SOURCE, native_transfer, resolve_protocol
-from restool.transfer.records import BusyError, ResultsFolder
+from restool.transfer.records import BusyError, ResultsFolder, environment
 
 WAIT_SECONDS = 1.0
 
@@ -62,6 +62,7 @@ class Study:
         self.device, self.progress = device, progress
         self._model: tuple[SourceRun, nn.Module] | None = None
         self._train_seconds: dict[str, float] = {}
+        self._environment = environment(device_name(device))  # of the code as it was when it was read
 
     def run(self, cells: list[Cell]) -> Outcome:
         """Run the cells that have no record yet; those another process holds are waited for."""
@@ -111,7 +112,7 @@ class Study:
             trained = {SOURCE: cell.run.key, FINETUNE: cell.key}.get(cell.protocol, "")
             if trained in self._train_seconds:
                 timing["train_seconds"] = self._train_seconds[trained]
-            self.folder.write_record(cell, correct, timing, device_name(self.device))
+            self.folder.write_record(cell, correct, timing, self._environment)
 
     def _model_for(self, cell: Cell) -> tuple[nn.Module, tuple[int, ...]]:
         """The model that a cell evaluates, and the sizes its images pass."""

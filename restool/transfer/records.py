@@ -2,7 +2,6 @@
 
 import base64
 import fcntl
-import functools
 import json
 import platform
 import subprocess
@@ -67,14 +66,14 @@ class ResultsFolder:
         """Where the checkpoint of a source run or a fine-tuning cell is or will be."""
         return self.path / "checkpoints" / f"{key}.safetensors"
 
-    def write_record(self, cell: Cell, correct: Tensor, timing: dict[str, float], device: str) -> None:
+    def write_record(self, cell: Cell, correct: Tensor, timing: dict[str, float], surroundings: dict[str, Any]) -> None:
         """Write a cell's record.
 
         Args:
             cell: decides the key.
             correct: whether each test image was classified correctly, [N] bool.
             timing: seconds by activity.
-            device: that the cell ran on, in words.
+            surroundings: see `environment`.
         """
         bits = correct.cpu().numpy()
         record = {
@@ -87,7 +86,7 @@ class ResultsFolder:
                 "correct": base64.b64encode(np.packbits(bits).tobytes()).decode(),
             },
             "timing": {name: round(seconds, 3) for name, seconds in timing.items()},
-            "environment": environment(device),
+            "environment": surroundings,
         }
         write_atomically(self.record(cell), (json.dumps(record, indent=1) + "\n").encode())
 
@@ -119,7 +118,6 @@ def environment(device: str) -> dict[str, Any]:
     }
 
 
-@functools.cache
 def _git_revision() -> str | None:
     """Revision of the checkout that restool runs from, `-dirty` if its code was changed; None outside one."""
     package = Path(restool.__file__).parent

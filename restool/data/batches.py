@@ -1,0 +1,125 @@
+"""Batches of a data set's part: images rest on the device in 8 bits, and everything done to them is done there."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from restool.data.dataset import Dataset, Part
+from restool.data.resampling import resize
+from restool.errors import UsageError
+
+PADDING = 4
+"""Zero pixels around a stored image before a crop of its own size is taken (He et al. 2016, section 4.2)."""
+
+
+def flip_and_crop(images: Tensor, flipped: Tensor, offsets: Tensor) -> Tensor:
+    """Mirror some images left to right, pad all by `PADDING` zeros, and cut the original size out of each.
+
+    Args:
+        images: [B, C, H, W].
+        flipped: [B] bool.
+        offsets: [B, 2] int64, top and left of the cut in the padded image, 0 to 2 PADDING.
+
+    Returns:
+        [B, C, H, W].
+    """
+    height, width = images.shape[2:]
+    padded = F.pad(images, (PADDING,) * 4)
+    rows = offsets[:, :1] + torch.arange(height, device=images.device)  # [B, H]
+    columns = offsets[:, 1:] + torch.arange(width, device=images.device)  # [B, W]
+    columns = torch.where(flipped[:, None], padded.shape[3] - 1 - columns, columns)  # padding mirrors onto itself
+    batch = torch.arange(len(images), device=images.device)[:, None, None]
+    return padded[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """(grey level / 255 - mean) / std per channel: [B, C, H, W] uint8 -> float32."""
+    shift, scale = (images.new_tensor(values, dtype=torch.float32)[:, None, None] for values in (mean, std))
+    return (images.float() / 255 - shift) / scale
+
+
+class Batches:
+    """One part of a data set in batches, at the size that a chain of resizes ends on.
+
+    Order in training: flip and crop at the stored size, resize to each size in turn (rounded to grey levels),
+    normalise. Rendered data starts at the first size of the chain instead.
+
+    Args:
+        dataset: where the images come from.
+        part: "train", "validation" or "test".
+        sizes: pixels along each axis: 32, or (36, 16) for an image shown at 36 and then shrunk to 16.
+        batch_size: images a batch; the last one may be smaller.
+        device: where the images rest and the batches appear.
+        augment: flip and crop in shuffled epochs.
+
+    Raises:
+        UsageError: if sizes, batch size or part break their rule, or `augment` is asked of a data set without it.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        part: Part,
+        sizes: Sequence[int] | int,
+        *,
+        batch_size: int,
+        device: torch.device | str,
+        augment: bool = False,
+    ) -> None:
+        self.sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+        if not self.sizes or min(self.sizes) < 1:
+            raise UsageError(f"sizes must be one or more sizes of at least 1 pixel, got {sizes}")
+        if batch_size < 1:
+            raise UsageError(f"batch_size must be at least 1, got {batch_size}")
+        if augment and not dataset.augment:
+            raise UsageError(f"augment must be off for {dataset.name}: a flip or a crop changes what its images show")
+        split = dataset.split(part, self.sizes[0])
+        self.dataset, self.batch_size, self.augment = dataset, batch_size, augment
+        self.images, self.labels = split.images.to(device), split.labels.to(device)
+
+    @property
+    def samples(self) -> int:
+        """Images an epoch."""
+        return len(self.labels)
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return math.ceil(self.samples / self.batch_size)
+
+    def epoch(self, *, shuffle_seed: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, as float32 images [B, C, n, n] and int64 labels [B].
+
+        Args:
+            shuffle_seed: alone decides order and augmentation, whatever the device, the batch size and the global
+                random state; None gives the stored order without augmentation.
+        """
+        if shuffle_seed is None:
+            for images, labels in zip(
+                self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True
+            ):
+                yield self._finish(images), labels
+            return
+        order, flipped, offsets = (
+            draw.to(self.images.device).split(self.batch_size) for draw in self._draw(shuffle_seed)
+        )
+        for which, flip, offset in zip(order, flipped, offsets, strict=True):
+            images = self.images[which]
+            if self.augment:
+                images = flip_and_crop(images, flip, offset)
+            yield self._finish(images), self.labels[which]
+
+    def _draw(self, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Order [N], flips [N] and crop offsets [N, 2] of an epoch, drawn on the CPU: the same for every device."""
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(self.samples, generator=generator)
+        flipped = torch.rand(self.samples, generator=generator) < 0.5
+        offsets = torch.randint(0, 2 * PADDING + 1, (self.samples, 2), generator=generator)
+        return order, flipped, offsets
+
+    def _finish(self, images: Tensor) -> Tensor:
+        for size in self.sizes:
+            images = resize(images, size)
+        return normalise(images, self.dataset.mean, self.dataset.std)

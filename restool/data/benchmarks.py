@@ -1,0 +1,59 @@
+"""CIFAR-10 and MNIST as torchvision stores and downloads them."""
+
+import pickle
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from restool.data.dataset import Dataset, Split, partition, stored
+from restool.errors import MissingDataError
+
+Benchmark = Literal["cifar10", "mnist"]
+CLASS_NAMES: dict[Benchmark, tuple[str, ...]] = {
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "mnist": tuple("0123456789"),
+}
+
+
+def benchmark(name: Benchmark, folder: Path, limit: int | None, *, download: bool) -> Dataset:
+    """CIFAR-10 or MNIST from torchvision's layout in `folder`.
+
+    Args:
+        name: "cifar10" or "mnist".
+        folder: torchvision's root, which holds `cifar-10-batches-py` or `MNIST/raw`.
+        limit: see `partition`.
+        download: fetch what is missing.
+
+    Raises:
+        MissingDataError: if files are missing or damaged, or cannot be downloaded.
+        UsageError: if the limit is below 1.
+    """
+    try:
+        train, test = (_read(name, folder, train=train, download=download) for train in (True, False))
+    # what torchvision lets through for absent, truncated or garbled files
+    except (RuntimeError, OSError, ValueError, AssertionError, EOFError, KeyError, pickle.UnpicklingError):
+        if download:
+            problem, mend = "could not be downloaded to", "try again, or name a folder that has it with --data-dir DIR"
+        else:
+            problem, mend = (
+                "is missing or damaged in",
+                "name its folder with --data-dir DIR or fetch it with --download",
+            )
+        raise MissingDataError(f"{name} {problem} {folder}; {mend}") from None
+    images, labels = torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels])
+    parts = {
+        part: Split(images[indices], labels[indices])
+        for part, indices in partition(len(train.labels), len(test.labels), limit).items()
+    }
+    return stored(name, parts, CLASS_NAMES[name], augment=name == "cifar10")
+
+
+def _read(name: Benchmark, folder: Path, *, train: bool, download: bool) -> Split:
+    from torchvision import datasets
+
+    if name == "mnist":
+        mnist = datasets.MNIST(folder, train=train, download=download)
+        return Split(mnist.data[:, None], mnist.targets)
+    cifar = datasets.CIFAR10(folder, train=train, download=download)
+    return Split(torch.from_numpy(cifar.data).permute(0, 3, 1, 2), torch.tensor(cifar.targets))

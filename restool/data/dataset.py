@@ -1,0 +1,141 @@
+"""What a data set is: named parts of 8-bit images with labels, and the rules that cut the parts."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+from torch import Tensor
+
+from restool.errors import UsageError
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+NORMALISATION: dict[int, Statistics] = {
+    1: ((0.1307,), (0.3081,)),
+    3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+"""Mean and standard deviation by channels: those of MNIST, and of ImageNet, which FlexConv uses for CIFAR-10."""
+
+MOST_VALIDATION = 5000
+SPLIT_SEED = 20220513
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part: `images` uint8 [N, C, H, W] at the stored size and `labels` int64 [N]."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A data set whose parts are read by `split`.
+
+    `mean` and `std` are per channel, of values in [0, 1]. `augment` tells whether a flip and a shifted crop keep the
+    class. `native_size` is the stored height and width in pixels, or None where images are rendered at any size.
+    `fingerprint` hashes the content of all parts, so that two runs share results only if they saw the same data.
+    `counts` is the number of images of each part.
+    """
+
+    name: str
+    channels: int
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    augment: bool
+    native_size: int | None
+    fingerprint: str
+    counts: Mapping[Part, int]
+    read: Callable[[Part, int], Split] = field(repr=False, compare=False)
+
+    def split(self, part: Part, size: int) -> Split:
+        """The images and labels of a part.
+
+        Args:
+            part: "train", "validation" or "test".
+            size: pixels along each axis to render at; stored images come at their native size whatever it is.
+
+        Raises:
+            UsageError: if there is no such part, or the size is below one pixel.
+        """
+        if part not in self.counts:
+            raise UsageError(f"part must be one of {', '.join(self.counts)}, got {part!r}")
+        if size < 1:
+            raise UsageError(f"size must be at least 1 pixel, got {size}")
+        return self.read(part, size)
+
+
+def within_limit(counts: Mapping[Part, int], limit: int | None) -> dict[Part, int]:
+    """Counts under `limit` N: at most N training and N test images, and max(1, N // 10) of validation.
+
+    Raises:
+        UsageError: if the limit is below 1.
+    """
+    if limit is None:
+        return dict(counts)
+    if limit < 1:
+        raise UsageError(f"limit must be at least 1 image, got {limit}; leave it out to use them all")
+    most: dict[Part, int] = {"train": limit, "validation": max(1, limit // 10), "test": limit}
+    return {part: min(counts[part], most[part]) for part in PARTS}
+
+
+def partition(train: int, test: int, limit: int | None) -> dict[Part, np.ndarray]:
+    """Indices of each part into the training images followed by the test images, ascending.
+
+    Validation is a tenth of the training images, at least one and at most 5,000, drawn by a fixed permutation; test
+    images never mix with the others. Under a limit every part keeps the head of its permutation (counts as in
+    `within_limit`), so sorted files stay balanced and a smaller limit keeps a subset of a larger one.
+
+    Args:
+        train: images in the stored training part, at least 2.
+        test: images in the stored test part, at least 1.
+        limit: images to keep, or None for all.
+
+    Raises:
+        UsageError: if there are too few images to cut the parts from, or the limit is below 1.
+    """
+    if train < 2 or test < 1:
+        raise UsageError(f"a data set needs at least 2 training images and 1 test image, got {train} and {test}")
+    held_out = max(1, min(MOST_VALIDATION, train // 10))
+    kept = within_limit({"train": train - held_out, "validation": held_out, "test": test}, limit)
+    rng = np.random.default_rng(SPLIT_SEED)
+    shuffled, shuffled_test = rng.permutation(train), train + rng.permutation(test)
+    pools: dict[Part, np.ndarray] = {
+        "train": shuffled[held_out:],
+        "validation": shuffled[:held_out],
+        "test": shuffled_test,
+    }
+    return {part: np.sort(pool[: kept[part]]) for part, pool in pools.items()}
+
+
+def digest(parts: Mapping[Part, Split]) -> str:
+    """First 16 hex digits of the SHA-256 of every part's name, shape, pixels and labels."""
+    state = hashlib.sha256()
+    for part, split in parts.items():
+        state.update(f"{part} {tuple(split.images.shape)} ".encode())
+        for tensor in (split.images, split.labels):
+            state.update(tensor.contiguous().numpy().data)
+    return state.hexdigest()[:16]
+
+
+def stored(name: str, parts: Mapping[Part, Split], class_names: tuple[str, ...], *, augment: bool) -> Dataset:
+    """The data set of images that exist at one size; channels, size and normalisation follow from the images."""
+    channels, size = parts["train"].images.shape[1:3]
+    mean, std = NORMALISATION[channels]
+    return Dataset(
+        name=name,
+        channels=channels,
+        class_names=class_names,
+        mean=mean,
+        std=std,
+        augment=augment,
+        native_size=size,
+        fingerprint=digest(parts),
+        counts={part: len(split.labels) for part, split in parts.items()},
+        read=lambda part, _size: parts[part],
+    )

@@ -1,0 +1,201 @@
+"""The built-in data set: scenes of Gabor patches, rendered at any size by the exact integral over each pixel.
+
+A patch with centre c, wave vector f (cycles per unit), width s, phase p and colour a adds
+
+    a * Re[exp(i (2 pi f . (x - c) + p))] * exp(-|x - c|^2 / (2 s^2)),        x in [-1, 1]^2,
+
+to a mid-grey background. The class of a scene is the orientation and the frequency that its *evidence* patches
+share; they lie below the Nyquist frequency of 16 pixels (4 cycles per unit). *Distractor* patches lie above it along
+at least one axis, whatever their orientation, and tell nothing: at 16 pixels they alias, on finer grids they show as
+they are.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from restool.data.dataset import PARTS, Dataset, Part, Split, within_limit
+
+Array = NDArray[np.float64]
+Range = tuple[float, float]
+
+VERSION = 1
+"""Part of the fingerprint: raised whenever the same recipe gives other pixels."""
+
+CHUNK = 500
+"""Scenes rendered at a time, which keeps the complex factors of a chunk in tens of megabytes."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How scenes are drawn; pairs are the least and the most of a uniform distribution, lengths are in units."""
+
+    train: int = 3000
+    validation: int = 500
+    test: int = 1000
+    orientations: int = 5
+    frequencies: tuple[float, ...] = (1.6, 3.0)  # cycles per unit; the classes are orientations x frequencies
+    jitter: float = 6.0  # degrees by which an evidence patch is turned at most
+    evidence: tuple[int, int] = (1, 2)  # patches in a scene
+    distractors: tuple[int, int] = (2, 5)
+    distractor_frequency: Range = (5.8, 7.5)
+    evidence_amplitude: Range = (0.3, 0.6)  # 1 spans mid-grey to white
+    distractor_amplitude: Range = (0.6, 1.0)
+    centre: Range = (-0.8, 0.8)
+    width: Range = (0.16, 0.28)
+    channel: Range = (0.2, 1.0)  # share of the amplitude that a colour channel shows
+
+
+RECIPE = Recipe()
+CLASS_NAMES = tuple(
+    f"{180 // RECIPE.orientations * k} deg at {f} cycles/unit"
+    for f in RECIPE.frequencies
+    for k in range(RECIPE.orientations)
+)
+MEAN, STD = 0.5, 0.028
+"""Background, and standard deviation of a channel at 16 pixels, both of values in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """N scenes of up to P patches; a patch that is absent has colour 0. Pairs are in order (y, x)."""
+
+    centre: Array  # [N, P, 2], units
+    frequency: Array  # [N, P, 2], cycles per unit
+    width: Array  # [N, P], units
+    phase: Array  # [N, P], radians
+    colour: Array  # [N, P, 3]
+    evidence: NDArray[np.bool_]  # [N, P], whether the class decides the wave vector
+    labels: NDArray[np.int64]  # [N]
+
+    def __getitem__(self, which: slice) -> "Scenes":
+        return Scenes(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def draw(part: Part) -> Scenes:
+    """All scenes of a part, from its own stream of random numbers; labels run through the classes in turn."""
+    rng = np.random.default_rng([VERSION, PARTS.index(part)])
+    n, e, d = getattr(RECIPE, part), RECIPE.evidence[1], RECIPE.distractors[1]
+    labels = np.arange(n) % len(CLASS_NAMES)
+    turn = np.deg2rad(rng.uniform(-RECIPE.jitter, RECIPE.jitter, (n, e)))
+    evidence = _patches(
+        rng,
+        angle=np.pi / RECIPE.orientations * (labels % RECIPE.orientations)[:, None] + turn,
+        frequency=np.repeat(np.array(RECIPE.frequencies)[labels // RECIPE.orientations][:, None], e, axis=1),
+        number=RECIPE.evidence,
+        amplitude=RECIPE.evidence_amplitude,
+    )
+    distractors = _patches(
+        rng,
+        angle=rng.uniform(0, np.pi, (n, d)),
+        frequency=rng.uniform(*RECIPE.distractor_frequency, (n, d)),
+        number=RECIPE.distractors,
+        amplitude=RECIPE.distractor_amplitude,
+    )
+    both = {name: np.concatenate([evidence[name], distractors[name]], axis=1) for name in evidence}
+    return Scenes(**both, evidence=np.tile(np.arange(e + d) < e, (n, 1)), labels=labels)
+
+
+def _patches(
+    rng: np.random.Generator, *, angle: Array, frequency: Array, number: tuple[int, int], amplitude: Range
+) -> dict[str, Array]:
+    """Fields of `Scenes` for patches of given wave vectors in polar form, each [N, P]; the last ones may be absent."""
+    shape = angle.shape
+    present = np.arange(shape[1]) < rng.integers(*number, (shape[0], 1), endpoint=True)
+    strength = present * rng.uniform(*amplitude, shape)
+    return {
+        "centre": rng.uniform(*RECIPE.centre, (*shape, 2)),
+        "frequency": frequency[..., None] * np.stack([np.sin(angle), np.cos(angle)], axis=-1),
+        "width": rng.uniform(*RECIPE.width, shape),
+        "phase": rng.uniform(0, 2 * np.pi, shape),
+        "colour": strength[..., None] * rng.uniform(*RECIPE.channel, (*shape, 3)),
+    }
+
+
+def interval_means(edges: Array, centre: Array, frequency: Array, width: Array) -> NDArray[np.complex128]:
+    """Mean of exp(2 pi i f (x - c) - (x - c)^2 / (2 s^2)) between successive edges, in closed form.
+
+    With p = (x - c) / (s sqrt 2) and q = pi f s sqrt 2 the antiderivative is s sqrt(pi / 2) exp(-q^2) erf(p - i q).
+    Written with the Faddeeva function w where it is bounded (Abramowitz and Stegun 7.1.3), for p >= 0,
+
+        exp(-q^2) erf(p - i q) = exp(-q^2) - exp(-p^2 + 2 i p q) w(q + i p),
+
+    nothing overflows for any f and s; erf is odd, which covers p < 0.
+
+    Args:
+        edges: [n + 1] ascending, units.
+        centre: c, [...] units.
+        frequency: f, [...] cycles per unit.
+        width: s > 0, [...] units.
+
+    Returns:
+        [..., n].
+    """
+    from scipy.special import wofz
+
+    p = (edges - centre[..., None]) / (np.sqrt(2) * width[..., None])
+    q = np.sqrt(2) * np.pi * (frequency * width)[..., None]
+    sign = np.where(p < 0, -1.0, 1.0)
+    antiderivative = sign * (np.exp(-(q**2)) - np.exp(-(p**2) + 2j * p * q) * wofz(sign * (q + 1j * p)))
+    return np.sqrt(np.pi / 2) * width[..., None] * np.diff(antiderivative) / np.diff(edges)
+
+
+def render(scenes: Scenes, size: int) -> Array:
+    """Mean over each pixel of every scene, without the background: float64 [N, 3, size, size], exact for any size.
+
+    The integral separates: a patch is Re[exp(i p) Y(y) X(x)] = Re[exp(i p) Y] Re[X] - Im[exp(i p) Y] Im[X], so a
+    scene is one product of an [n, 2P] and a [2P, n] matrix per colour.
+    """
+    edges = np.linspace(-1, 1, size + 1)
+    images = np.empty((len(scenes), 3, size, size))
+    for start in range(0, len(scenes), CHUNK):
+        part = scenes[start : start + CHUNK]
+        y = interval_means(edges, part.centre[..., 0], part.frequency[..., 0], part.width)  # [N, P, n]
+        x = interval_means(edges, part.centre[..., 1], part.frequency[..., 1], part.width)
+        y = y * np.exp(1j * part.phase)[..., None]
+        rows = np.concatenate([y.real, -y.imag], axis=1)[:, None]  # [N, 1, 2P, n]
+        columns = np.concatenate([x.real, x.imag], axis=1)[:, None]
+        colour = np.tile(part.colour, (1, 2, 1)).transpose(0, 2, 1)[..., None]  # [N, 3, 2P, 1]
+        images[start : start + CHUNK] = (colour * rows).swapaxes(2, 3) @ columns
+    return images
+
+
+def quantise(values: Array) -> NDArray[np.uint8]:
+    """Grey levels of rendered values: 0 becomes mid-grey (128), -1 black, and what lies beyond +-1 is clipped."""
+    return np.clip(np.rint(127.5 * (values + 1)), 0, 255).astype(np.uint8)
+
+
+def gabors(limit: int | None) -> Dataset:
+    """The built-in data set, `limit` as in `within_limit`; every part is rendered once per size and kept.
+
+    Raises:
+        UsageError: if the limit is below 1.
+    """
+    counts = within_limit({part: getattr(RECIPE, part) for part in PARTS}, limit)
+
+    @cache
+    def read(part: Part, size: int) -> Split:
+        scenes = draw(part)[: counts[part]]
+        return Split(torch.from_numpy(quantise(render(scenes, size))), torch.from_numpy(scenes.labels))
+
+    content = json.dumps(["gabors", VERSION, asdict(RECIPE), counts], sort_keys=True)
+    return Dataset(
+        name="gabors",
+        channels=3,
+        class_names=CLASS_NAMES,
+        mean=(MEAN,) * 3,
+        std=(STD,) * 3,
+        augment=False,
+        native_size=None,
+        fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
+        counts=counts,
+        read=read,
+    )

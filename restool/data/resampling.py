@@ -1,0 +1,51 @@
+"""Antialiased bilinear resize of 8-bit images as two small matrix products: Y = A X A^T."""
+
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FIXED_POINT = 2**22
+"""Pillow holds the weights of 8-bit images in this many parts of 1 (`Resample.c`, PRECISION_BITS)."""
+
+
+@cache
+def resize_matrix(source: int, target: int, device: torch.device) -> Tensor:
+    """Weights of Pillow's BILINEAR along one axis: a triangle two pixels of the coarser grid wide, in fixed point.
+
+    Args:
+        source: pixels before.
+        target: pixels after.
+        device: of the result.
+
+    Returns:
+        [target, source] float64, rows that sum to 1 up to the fixed point. Shared between calls: not to be written to.
+    """
+    identity = torch.eye(source, dtype=torch.float64)[None, None]  # column s is 1 at pixel s, else 0
+    weights = F.interpolate(identity, (target, source), mode="bilinear", antialias=True)[0, 0]
+    return ((weights * FIXED_POINT).round() / FIXED_POINT).to(device)
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """Square images at another size, as Pillow's BILINEAR gives them.
+
+    Pillow rounds to grey levels, halves up, after the horizontal and again after the vertical pass. Every product
+    and sum here is exact in float64, so the result is Pillow's own on any device.
+
+    Args:
+        images: [..., n, n] whole grey levels 0 to 255 of any dtype.
+        size: pixels along each axis of the result.
+
+    Returns:
+        [..., size, size] uint8, on the images' device.
+    """
+    if images.shape[-1] == size:
+        return images.to(torch.uint8)
+    weights = resize_matrix(images.shape[-1], size, images.device)
+    rows = _to_levels(images.double() @ weights.T)
+    return _to_levels(weights @ rows).to(torch.uint8)
+
+
+def _to_levels(values: Tensor) -> Tensor:
+    return (values + 0.5).floor().clamp(0, 255)

@@ -1,0 +1,73 @@
+"""The one place where the name of a data set resolves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+
+from restool.data.benchmarks import benchmark
+from restool.data.dataset import Dataset
+from restool.data.files import image_folder, parquet
+from restool.data.gabors import CLASS_NAMES, gabors
+from restool.errors import MissingDataError, UsageError
+
+
+@dataclass(frozen=True)
+class Source:
+    """A row of `restool ls datasets`; None where the files decide."""
+
+    name: str
+    channels: int | None
+    classes: int | None
+    native_size: int | None  # None too where images are rendered at any size
+    how: str
+
+
+DATASETS: Mapping[str, Source] = MappingProxyType(
+    {
+        source.name: source
+        for source in (
+            Source("gabors", 3, len(CLASS_NAMES), None, "built in; rendered exactly at any size"),
+            Source("cifar10", 3, 10, 32, "torchvision's files in --data-dir, or --download"),
+            Source("mnist", 1, 10, 28, "torchvision's files in --data-dir, or --download"),
+            Source("parquet:DIR", None, None, None, "train*.parquet and test*.parquet in the Hugging Face layout"),
+            Source("folder:DIR", None, None, None, "image files in train/CLASS/ and test/CLASS/"),
+        )
+    }
+)
+
+
+def load(name: str, *, data_dir: str | Path | None = None, download: bool = False, limit: int | None = None) -> Dataset:
+    """The data set of a name.
+
+    Args:
+        name: a key of `DATASETS`, with DIR replaced by a folder.
+        data_dir: where torchvision's files of cifar10 and mnist lie; "data" in the working folder by default.
+        download: let torchvision fetch what is missing there.
+        limit: N keeps at most N training and N test images, and max(1, N // 10) for validation.
+
+    Raises:
+        UsageError: if the name is unknown, the limit below 1, or the images break a rule.
+        MissingDataError: if files are missing or damaged.
+    """
+    kind, colon, folder = name.partition(":")
+    match kind:
+        case "gabors" if not colon:
+            return gabors(limit)
+        case "cifar10" | "mnist" if not colon:
+            return benchmark(kind, Path(data_dir or "data").expanduser(), limit, download=download)
+        case "parquet" if folder:
+            return parquet(_existing(folder), limit)
+        case "folder" if folder:
+            return image_folder(_existing(folder), limit)
+    near = get_close_matches(kind.lower(), [known.partition(":")[0] for known in DATASETS], n=1)
+    hint = f"; did you mean {next(known for known in DATASETS if known.startswith(near[0]))}?" if near else ""
+    raise UsageError(f"dataset must be one of {', '.join(DATASETS)}, got {name!r}{hint}")
+
+
+def _existing(folder: str) -> Path:
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise MissingDataError(f"{folder} is not a folder; point the dataset at one that exists")
+    return path

@@ -1,0 +1,110 @@
+"""A summary cut into groups of equal settings, with the words that tables and figures share."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from restool.report.frame import setting_columns
+
+NAMED = ["model", "dataset", "alias_penalty", "epochs", "limit"]
+"""Settings that every heading tells; the others are in the heading only where groups differ in them."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cells that share all settings.
+
+    Attributes:
+        heading: the settings in words, different for every group of one report.
+        settings: the settings that the heading leaves out, in words.
+        slug: the heading as a part of a file name.
+        cells: the rows of the summary but those of the source, with a column `label`: the protocol before fine-tuning,
+            the epochs after it.
+        sources: the rows of the summary that hold a source accuracy.
+    """
+
+    heading: str
+    settings: str
+    slug: str
+    cells: pd.DataFrame
+    sources: pd.DataFrame
+
+    @property
+    def targets(self) -> list[int]:
+        return sorted(set(self.cells["target"]))
+
+    def source_accuracy(self, source: int) -> tuple[float, float] | None:
+        """Mean and spread over all seeds of the model trained at `source`, in percent, or None without a record."""
+        rows = self.sources[self.sources["source"] == source]
+        return None if rows.empty else (rows["accuracy_percent"].iloc[0], rows["accuracy_sd_points"].iloc[0])
+
+
+def split(summary: pd.DataFrame) -> list[Group]:
+    """Groups of equal settings in the order of the summary."""
+    names = setting_columns(summary)
+    varying = [name for name in names if name not in NAMED and summary[name].nunique(dropna=False) > 1]
+    groups: list[Group] = []
+    for _, cells in summary.groupby(names, dropna=False, sort=False):
+        values = cells.iloc[0]
+        told = [name for name in NAMED[2:] if name in names] + varying
+        words = [f"{values['model']} on {values['dataset']}", *_phrases(values, told)]
+        rest = [name for name in names if name not in {*NAMED, *varying}]
+        heading = ", ".join(words)
+        slug = _slug(heading, taken={group.slug for group in groups})
+        labelled = cells.assign(label=[_row_label(row) for _, row in cells.iterrows()])
+        at_source = cells["protocol"] == "source"
+        settings = ", ".join(_phrases(values, rest))
+        groups.append(Group(heading, settings, slug, labelled[~at_source], labelled[at_source]))
+    return groups
+
+
+def _row_label(row: "pd.Series[Any]") -> str:
+    """The protocol before fine-tuning; the epochs and what else tells it apart after."""
+    if row["finetune_epochs"] == 0:
+        return row["protocol"]
+    extra = [name for name in row.index if name.startswith("finetune_") and name != "finetune_epochs"]
+    told = [_phrase(name.removeprefix("finetune_"), row[name]) for name in extra]
+    return ", ".join([plural(row["finetune_epochs"], "epoch"), *filter(None, told)])
+
+
+def points(value: float) -> str:
+    """A difference in percentage points with its sign; never a negative zero."""
+    return f"{value:+z.1f}"
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def span(counts: "pd.Series[int]", noun: str) -> str:
+    """How many, where cells may differ: `3 seeds`, `1 to 3 seeds`."""
+    low, high = counts.min(), counts.max()
+    return plural(high, noun) if low == high else f"{low} to {plural(high, noun)}"
+
+
+def _phrases(values: "pd.Series[Any]", names: list[str]) -> list[str]:
+    return list(filter(None, (_phrase(name, values[name]) for name in names)))
+
+
+def _phrase(name: str, value: Any) -> str:
+    """One setting in words; a limit that is not set says nothing."""
+    missing = bool(pd.isna(value))
+    match name:
+        case "alias_penalty":
+            return "no aliasing penalty" if missing or value == "none" else f"aliasing penalty {value}"
+        case "epochs" if not missing:
+            return plural(value, "epoch")
+        case "limit":
+            return "" if missing else f"limited to {plural(value, 'image')}"
+        case "data":
+            return f"data {str(value)[:12]}"
+    return f"{name.replace('_', ' ')} {'not set' if missing else value}"
+
+
+def _slug(heading: str, taken: set[str]) -> str:
+    slug = re.sub(r"[^a-z0-9.]+", "-", heading.lower()).strip("-.")[:100]
+    while slug in taken:
+        slug += "-2"
+    return slug

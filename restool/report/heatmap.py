@@ -1,0 +1,215 @@
+"""Heat maps of transfer: what is lost before fine-tuning, and the accuracy after it."""
+
+import io
+import math
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from restool.report.groups import Group, points, span
+
+# Lengths in inches. Axes are placed by hand, so that a cell has one size in every figure.
+CELL_WIDTH, CELL_HEIGHT = 0.62, 0.36
+PAGE = 8.5  # widest row of panels
+GAP = 0.3  # between panels side by side
+TITLE, PANEL_TITLE, TICKS, LABEL, BAR = 0.28, 0.22, 0.26, 0.2, 0.68
+LINE = 0.22  # of the heading
+
+SATURATION = 20.0
+"""Differences beyond this many points share one colour, so that a protocol at chance does not hide the others."""
+STYLE: list[Any] = ["default", {"font.size": 9, "pdf.fonttype": 42}]
+METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
+"""What would make the bytes of a file depend on more than its records is left out."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Panels that share one colour scale: titles and tables, NaN where nothing was measured."""
+
+    title: str
+    unit: str
+    cmap: str
+    norm: Normalize
+    signed: bool
+    panels: dict[str, pd.DataFrame]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of panels that fit the page."""
+        width = CELL_WIDTH * next(iter(self.panels.values())).shape[1] + GAP
+        columns = max(1, min(len(self.panels), int(PAGE // width)))
+        return math.ceil(len(self.panels) / columns), columns
+
+    @property
+    def panel_size(self) -> tuple[float, float]:
+        """Width and height of the cells of one panel, inches."""
+        rows, columns = next(iter(self.panels.values())).shape
+        return CELL_WIDTH * columns, CELL_HEIGHT * rows
+
+    @property
+    def width(self) -> float:
+        return self.shape[1] * (self.panel_size[0] + GAP)
+
+    @property
+    def height(self) -> float:
+        return TITLE + self.shape[0] * self.pitch + LABEL + BAR
+
+    @property
+    def pitch(self) -> float:
+        """Distance from one row of panels to the next, inches."""
+        return self.panel_size[1] + TICKS + (PANEL_TITLE if any(self.panels) else 0)
+
+    @property
+    def values(self) -> np.ndarray:
+        return np.concatenate([table.to_numpy(float).ravel() for table in self.panels.values()])
+
+
+def render(figure: Figure, suffix: str) -> bytes:
+    """The figure as a PNG or PDF file; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.style.context(STYLE):
+        figure.savefig(buffer, format=suffix, dpi=180, metadata=METADATA[suffix], bbox_inches="tight", pad_inches=0.1)
+    return buffer.getvalue()
+
+
+def draw(group: Group) -> Figure | None:
+    """The heat map of a group, or None where it has no cell to show.
+
+    Before fine-tuning the cells hold the difference from the source accuracy in percentage points, on one colour scale
+    centred at 0; after fine-tuning they hold the accuracy in percent. With one source resolution the rows are the
+    protocols; with several there is a panel per protocol, whose rows are the source resolutions.
+    """
+    parts = _parts(group)
+    if not parts:
+        return None
+    width = max(5.0, *(part.width for part in parts))
+    heading = textwrap.wrap(group.heading, int(width * 11))
+    height = LINE * (len(heading) + 1) + sum(part.height + LINE for part in parts)
+    with matplotlib.style.context(STYLE):
+        figure = Figure(figsize=(width, height))
+        top = _write(figure, height, heading, size=12, weight="bold")
+        top = _write(figure, top, [_subtitle(group)], size=9.5)
+        for part in parts:
+            _draw_part(figure, part, top - LINE / 2)
+            top -= part.height + LINE
+    return figure
+
+
+def _subtitle(group: Group) -> str:
+    sources, seeds = group.cells["source"].unique(), span(group.cells["seeds"], "seed")
+    single = len(sources) == 1
+    trained = f"trained at {_source_name(group, sources[0], 'accuracy ')}" if single else "source accuracy in brackets"
+    mean = "mean of " if group.cells["seeds"].max() > 1 else ""
+    return f"{trained}, {span(group.cells['n'], 'test image')}, {mean}{seeds}"
+
+
+def _parts(group: Group) -> list[Part]:
+    tuned = group.cells["finetune_epochs"] > 0
+    before = _panels(group, group.cells[~tuned].dropna(subset="difference_points"), "difference_points")
+    after = _panels(group, group.cells[tuned], "accuracy_percent")
+    parts = []
+    if before:
+        largest = group.cells["difference_points"][~tuned].abs().max()
+        limit = min(max(1.0, math.ceil(largest)), SATURATION)
+        title = "Zero-shot: accuracy at the target minus accuracy at the source"
+        unit = "percentage points vs source accuracy"
+        parts.append(Part(title, unit, "RdBu", Normalize(-limit, limit), True, before))
+    if after:
+        accuracy = group.cells["accuracy_percent"][tuned]
+        norm = Normalize(math.floor(accuracy.min()), math.floor(accuracy.max()) + 1)
+        title = "After fine-tuning at the target: accuracy"
+        parts.append(Part(title, "accuracy in percent", "YlGnBu", norm, False, after))
+    return parts
+
+
+def _panels(group: Group, cells: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
+    """One untitled table of protocols for one source resolution, else a table of source resolutions per protocol."""
+    if cells.empty:
+        return {}
+    names = {source: _source_name(group, source) for source in group.cells["source"].unique()}
+    if len(names) == 1:
+        table = cells.pivot(index="label", columns="target", values=column)
+        return {"": table.reindex(index=cells["label"].unique(), columns=group.targets)}
+    panels = {}
+    for label, of_label in cells.groupby("label", sort=False):
+        table = of_label.pivot(index="source", columns="target", values=column)
+        panels[str(label)] = table.reindex(index=list(names), columns=group.targets).rename(index=names)
+    return panels
+
+
+def _source_name(group: Group, source: int, word: str = "") -> str:
+    at_source = group.source_accuracy(source)
+    return f"{source} px ({word}{at_source[0]:.1f} %)" if at_source else f"{source} px"
+
+
+def _write(figure: Figure, top: float, lines: list[str], *, size: float, weight: str = "normal") -> float:
+    """Left-aligned lines from a height in inches downwards; returns where they end."""
+    height = figure.get_figheight()
+    for line in lines:
+        figure.text(0, top / height, line, fontsize=size, fontweight=weight, va="top")
+        top -= LINE
+    return top
+
+
+def _place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    total_width, total_height = figure.get_size_inches()
+    return figure.add_axes(
+        (left / total_width, (top - height) / total_height, width / total_width, height / total_height)
+    )
+
+
+def _draw_part(figure: Figure, part: Part, top: float) -> None:
+    note = " (grey: not measured)" if np.isnan(part.values).any() else ""
+    _write(figure, top, [part.title + note], size=10)
+    top -= TITLE
+    (rows, columns), (width, height) = part.shape, part.panel_size
+    for index, (title, table) in enumerate(part.panels.items()):
+        row, column = divmod(index, columns)
+        panel_top = top - (row + 1) * part.pitch + TICKS + height
+        ax = _place(figure, column * (width + GAP), panel_top, width, height)
+        _draw_panel(ax, part, table)
+        ax.set_title(title, fontsize=9.5)
+        if index + columns >= len(part.panels):
+            ax.set_xlabel("target resolution")
+        if column == 0:
+            ax.set_ylabel("source" if title else "")
+        else:
+            ax.set_yticks([])
+    bar_top = top - rows * part.pitch - LABEL - 0.12
+    _draw_bar(_place(figure, 0, bar_top, 2.6, 0.1), part)
+
+
+def _draw_panel(ax: Axes, part: Part, table: pd.DataFrame) -> None:
+    values = table.to_numpy(float)
+    mesh = ax.pcolormesh(
+        np.ma.masked_invalid(values), cmap=part.cmap, norm=part.norm, edgecolors="white", linewidth=1.5
+    )
+    for (row, column), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            text = points(value).replace("-", "\N{MINUS SIGN}") if part.signed else f"{value:.1f}"
+            red, green, blue, _ = mesh.to_rgba(value)
+            dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45
+            ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", color="white" if dark else "0.1")
+    ax.set_facecolor("0.93")
+    ax.set_xticks(np.arange(values.shape[1]) + 0.5, [f"{target} px" for target in table.columns])
+    ax.set_yticks(np.arange(values.shape[0]) + 0.5, list(table.index))
+    ax.invert_yaxis()
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+
+
+def _draw_bar(ax: Axes, part: Part) -> None:
+    below, above = np.nanmin(part.values) < part.norm.vmin, np.nanmax(part.values) > part.norm.vmax
+    extend = ("both" if above else "min") if below else ("max" if above else "neither")
+    scale = ScalarMappable(part.norm, part.cmap)
+    bar = ax.figure.colorbar(scale, cax=ax, orientation="horizontal", extend=extend, label=part.unit)
+    bar.outline.set_visible(False)

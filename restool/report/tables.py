@@ -1,0 +1,108 @@
+"""A summary as text: Markdown for people, LaTeX for papers, CSV for programs."""
+
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from restool.report.frame import SUMMARY
+from restool.report.groups import Group, points, span
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+} | {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+def csv(summary: pd.DataFrame) -> str:
+    """The summary in long form, one row per cell; what was not measured is empty."""
+    return summary.round(dict.fromkeys(SUMMARY, 6)).to_csv(index=False, lineterminator="\n")
+
+
+def markdown(groups: Sequence[Group]) -> str:
+    """One section per group: a row per source and protocol, a column per target resolution."""
+    sections = ["# Accuracy at resolutions the model was not trained at"]
+    for group in groups:
+        sections += [f"## {group.heading}", caption(group)]
+        if group.targets:
+            sections.append(_aligned(rows(group)))
+    return "\n\n".join(sections) + "\n"
+
+
+def latex(groups: Sequence[Group]) -> str:
+    r"""One `table` per group for a document that says \usepackage{booktabs}."""
+    return "\n".join(_latex_table(group) for group in groups if group.targets)
+
+
+def rows(group: Group) -> list[list[str]]:
+    """Header and body as text: accuracy in percent, its spread over seeds, the difference in points in brackets."""
+    table = [["source", "protocol", "source accuracy", *(f"{target} px" for target in group.targets)]]
+    compares = bool((group.cells["finetune_epochs"] > 0).any())
+    for _, cells in group.cells.groupby(["source", "finetune_epochs", "label"], sort=False):
+        by_target = {row["target"]: row for _, row in cells.iterrows()}
+        source, epochs, protocol = cells[["source", "finetune_epochs", "label"]].iloc[0]
+        if compares:
+            protocol = f"{'after' if epochs else 'before'} fine-tuning ({protocol})"
+        at_source = group.source_accuracy(source)
+        line = [f"{source} px", protocol, _accuracy(*at_source) if at_source else ""]
+        for target in group.targets:
+            row = by_target.get(target)
+            line.append("" if row is None else _cell(row))
+        table.append(line)
+    return table
+
+
+def caption(group: Group) -> str:
+    """What the numbers of a group mean, in sentences."""
+    measured = group.cells if group.targets else group.sources
+    seeds, images = span(measured["seeds"], "seed"), span(measured["n"], "test image")
+    several = measured["seeds"].max() > 1
+    text = f"Accuracy in percent on {images}, {'mean ± standard deviation over ' if several else ''}{seeds}"
+    if group.targets:
+        text += "; in brackets the difference from the source accuracy in percentage points"
+        text += f"{', paired by seed' if several else ''}. Blank: not measured."
+    else:
+        at_source = [f"{_accuracy(*_mean(row))} at {row['source']} px" for _, row in group.sources.iterrows()]
+        text += f": {', '.join(at_source)}. No other resolution has been measured yet."
+    text += f" Standard error of an accuracy: at most {measured['standard_error_points'].max():.1f} points."
+    return f"{text} Settings: {group.settings}." if group.settings else text
+
+
+def _mean(row: "pd.Series[float]") -> tuple[float, float]:
+    return row["accuracy_percent"], row["accuracy_sd_points"]
+
+
+def _accuracy(mean: float, sd: float) -> str:
+    return f"{mean:.1f}" if pd.isna(sd) else f"{mean:.1f} ± {sd:.1f}"
+
+
+def _cell(row: "pd.Series[float]") -> str:
+    difference = row["difference_points"]
+    return _accuracy(*_mean(row)) + ("" if pd.isna(difference) else f" ({points(difference)})")
+
+
+def _aligned(table: list[list[str]]) -> str:
+    """A Markdown table that is readable as plain text too: words left, numbers right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        [text.ljust(width) if index < 2 else text.rjust(width) for index, (text, width) in enumerate(pairs)]
+        for pairs in (list(zip(line, widths, strict=True)) for line in table)
+    ]
+    rule = ["-" * width if index < 2 else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
+
+
+def _latex_table(group: Group) -> str:
+    header, *body = [" & ".join(map(escape, line)) + r" \\" for line in rows(group)]
+    lines = [r"\begin{table}", r"  \centering", rf"  \caption{{{escape(f'{group.heading}. {caption(group)}')}}}"]
+    lines += [rf"  \begin{{tabular}}{{ll{'r' * (len(group.targets) + 1)}}}", r"    \toprule", f"    {header}"]
+    lines += [r"    \midrule", *(f"    {line}" for line in body), r"    \bottomrule"]
+    return "\n".join([*lines, r"  \end{tabular}", r"\end{table}", ""])
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX prints as it is; a minus before a digit in brackets becomes a mathematical one."""
+    printed = "".join(LATEX.get(character, character) for character in text)
+    return re.sub(r"\(-(?=\d)", "($-$", printed)
