@@ -10,6 +10,7 @@ import matplotlib
 import matplotlib.style
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -41,6 +42,12 @@ class Part:
     norm: Normalize
     signed: bool
     panels: dict[str, pd.DataFrame]
+
+    def text(self, value: float) -> str:
+        """A cell in words; blank where nothing was measured."""
+        if math.isnan(value):
+            return ""
+        return points(value).replace("-", "\N{MINUS SIGN}") if self.signed else f"{value:.1f}"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -155,7 +162,7 @@ def _write(figure: Figure, top: float, lines: list[str], *, size: float, weight:
     """Left-aligned lines from a height in inches downwards; returns where they end."""
     height = figure.get_figheight()
     for line in lines:
-        figure.text(0, top / height, line, fontsize=size, fontweight=weight, va="top")
+        figure.text(0, top / height, line, fontsize=size, fontweight=weight, va="top", parse_math=False)
         top -= LINE
     return top
 
@@ -189,22 +196,21 @@ def _draw_part(figure: Figure, part: Part, top: float) -> None:
 
 
 def _draw_panel(ax: Axes, part: Part, table: pd.DataFrame) -> None:
-    values = table.to_numpy(float)
-    mesh = ax.pcolormesh(
-        np.ma.masked_invalid(values), cmap=part.cmap, norm=part.norm, edgecolors="white", linewidth=1.5
+    sns.heatmap(
+        table,
+        ax=ax,
+        cmap=part.cmap,
+        norm=part.norm,
+        annot=table.map(part.text),
+        fmt="",
+        cbar=False,
+        linewidths=1.5,
+        linecolor="white",
+        xticklabels=[f"{target} px" for target in table.columns],
     )
-    for (row, column), value in np.ndenumerate(values):
-        if not np.isnan(value):
-            text = points(value).replace("-", "\N{MINUS SIGN}") if part.signed else f"{value:.1f}"
-            red, green, blue, _ = mesh.to_rgba(value)
-            dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45
-            ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", color="white" if dark else "0.1")
     ax.set_facecolor("0.93")
-    ax.set_xticks(np.arange(values.shape[1]) + 0.5, [f"{target} px" for target in table.columns])
-    ax.set_yticks(np.arange(values.shape[0]) + 0.5, list(table.index))
-    ax.invert_yaxis()
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
+    ax.set(xlabel="", ylabel="")
+    ax.tick_params(length=0, labelrotation=0)
 
 
 def _draw_bar(ax: Axes, part: Part) -> None:

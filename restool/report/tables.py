@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from restool.report.frame import SUMMARY
 from restool.report.groups import Group, points, span
 
 LATEX = {
@@ -18,7 +17,7 @@ LATEX = {
 
 def csv(summary: pd.DataFrame) -> str:
     """The summary in long form, one row per cell; what was not measured is empty."""
-    return summary.round(dict.fromkeys(SUMMARY, 6)).to_csv(index=False, lineterminator="\n")
+    return summary.round(6).to_csv(index=False, lineterminator="\n")
 
 
 def markdown(groups: Sequence[Group]) -> str:

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
+from restool.aliasing import report
 from restool.errors import UsageError
 from restool.models import ModelSpec, find_model
 from restool.training import Recipe
@@ -98,7 +101,17 @@ class StudyConfig:
             if name == FINETUNE:
                 raise UsageError("finetune is asked for by --finetune-epochs, or by `restool finetune`")
             resolve_protocol(name)
-        self.recipe  # noqa: B018 (checks its own values)
+        if self.recipe.alias_penalty != "none":
+            self._check_penalty()
+
+    def _check_penalty(self) -> None:
+        try:
+            report(self._example(), self.train[0])
+        except ValueError as error:
+            raise UsageError(f"--alias-penalty does not apply to {self.model}: {error}; use none") from error
+
+    def _example(self) -> nn.Module:
+        return ModelSpec(self.model, reference_size=self.train[0]).build()
 
     @property
     def recipe(self) -> Recipe:
@@ -125,7 +138,7 @@ class StudyConfig:
         Raises:
             UsageError: one that was asked for does not apply.
         """
-        model = ModelSpec(self.model, reference_size=self.train[0]).build()
+        model = self._example()
         if self.protocols is None:
             return tuple(name for name, protocol in PROTOCOLS.items() if protocol.applies(model))
         for name in self.protocols:

@@ -1,0 +1,188 @@
+"""Heat maps: what is written in the cells, their colours and the bytes of the files."""
+
+import json
+import random
+from itertools import product
+from pathlib import Path
+
+import matplotlib
+import pytest
+from matplotlib.collections import QuadMesh
+from matplotlib.figure import Figure
+
+from restool.report import read_records, summarise, write_report
+from restool.report.groups import split
+from restool.report.heatmap import draw
+
+
+def figures(out: Path) -> list[Figure | None]:
+    return [draw(group) for group in split(summarise(read_records(out)))]
+
+
+def panels(figure: Figure) -> list[tuple[str, dict[tuple[str, str], str]]]:
+    """Title and texts of the cells, by row and column name, of every panel."""
+    found = []
+    for ax in figure.axes:
+        if ax.texts:
+            columns = [label.get_text() for label in ax.get_xticklabels()]
+            rows = [label.get_text() for label in ax.get_yticklabels()]
+            texts = {}
+            for text in ax.texts:
+                x, y = text.get_position()
+                texts[rows[int(y)] if rows else str(int(y)), columns[int(x)]] = text.get_text().replace("−", "-")
+            found.append((ax.get_title(), texts))
+    return found
+
+
+def scales(figure: Figure) -> list[tuple[float, float]]:
+    return [
+        (mesh.norm.vmin, mesh.norm.vmax)
+        for ax in figure.axes
+        if ax.texts
+        for mesh in ax.collections
+        if isinstance(mesh, QuadMesh)
+    ]
+
+
+def labels(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.texts]
+
+
+def test_one_source_is_one_map_of_protocols_and_targets(study):
+    figure = figures(study)[1]
+    assert panels(figure) == [
+        ("", {("requery", "28 px"): "-8.0", ("requery", "32 px"): "-9.0", ("resize", "32 px"): "+0.0"}),
+        ("", {("10 epochs", "32 px"): "92.5"}),
+    ]
+    assert labels(figure) == [
+        "flexnet-3 on gabors, no aliasing penalty, 8 epochs",
+        "trained at 16 px (accuracy 91.0 %), 1000 test images, mean of 2 seeds",
+        "Zero-shot: accuracy at the target minus accuracy at the source (grey: not measured)",
+        "After fine-tuning at the target: accuracy (grey: not measured)",
+    ]
+    assert [ax.get_xlabel() for ax in figure.axes if not ax.texts] == [
+        "percentage points vs source accuracy",
+        "accuracy in percent",
+    ]
+
+
+def test_several_sources_are_a_panel_per_protocol_on_one_centred_scale(tmp_path, write):
+    numbers = random.Random(0)
+    expected: dict[str, dict[tuple[str, str], str]] = {"requery": {}, "bandlimit": {}}
+    for source in (8, 16):
+        write(tmp_path, 0.9, source=source, target=source)
+        for protocol, target in product(expected, (24, 32)):
+            drop = round(numbers.uniform(0, 0.1), 3)
+            write(tmp_path, 0.9 - drop, source=source, target=target, protocol=protocol)
+            row = f"{source} px (90.0 %)" if protocol == "requery" else str([8, 16].index(source))
+            expected[protocol][row, f"{target} px"] = f"{-100 * drop:+.1f}"
+    [figure] = figures(tmp_path)
+    assert dict(panels(figure)) == expected
+    limits = set(scales(figure))
+    assert len(limits) == 1
+    [(low, high)] = limits
+    assert low == -high
+
+
+def test_a_missing_cell_is_blank(study):
+    figure = figures(study)[0]
+    [(_, texts)] = panels(figure)
+    assert texts == {
+        ("16 px (90.0 %)", "32 px"): "-1.2",
+        ("20 px (90.0 %)", "28 px"): "+0.5",
+        ("20 px (90.0 %)", "32 px"): "-1.2",
+    }
+
+
+def test_a_protocol_at_chance_does_not_hide_the_others(tmp_path, write):
+    write(tmp_path, 0.9)
+    write(tmp_path, 0.1, target=32, protocol="as-is")
+    write(tmp_path, 0.85, target=32, protocol="requery")
+    [figure] = figures(tmp_path)
+    assert scales(figure) == [(-20, 20)]
+    assert panels(figure)[0][1]["as-is", "32 px"] == "-80.0"
+
+
+def test_accuracy_after_fine_tuning_lies_within_its_scale(study):
+    [_, (low, high)] = scales(figures(study)[1])
+    assert low <= 92.5 <= high
+    assert low < high
+
+
+def test_a_source_alone_has_no_heat_map(tmp_path, write):
+    write(tmp_path, 0.9)
+    assert figures(tmp_path) == [None]
+    assert [path.name for path in write_report(tmp_path)] == ["table.md", "table.csv", "table.tex"]
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in write_report(out)}
+
+
+def test_report_is_a_pure_function_of_cells_and_results(study, tmp_path_factory):
+    first = contents(study)
+    assert contents(study) == first
+    other = tmp_path_factory.mktemp("other")
+    (other / "records").mkdir()
+    for number, path in enumerate(sorted((study / "records").iterdir(), reverse=True)):
+        record = json.loads(path.read_text())
+        record |= {"timing": {"train_seconds": number}, "environment": {"device": f"cuda:{number}"}}
+        record["cell"] = dict(sorted(record["cell"].items(), reverse=True))
+        (other / "records" / path.name).write_text(json.dumps(record, indent=2))
+    assert contents(other) == first
+    assert len(first) == 7
+
+
+def test_matplotlib_settings_of_the_user_do_not_change_the_figure(pair):
+    first = contents(pair)
+    with matplotlib.rc_context({"font.size": 20, "figure.facecolor": "black", "pdf.fonttype": 3}):
+        assert contents(pair) == first
+
+
+def test_heat_maps_of_settings_without_records_are_removed(study, write):
+    kept = study / "heatmap-of-mine.txt"
+    kept.write_text("not ours")
+    before = {path.name for path in write_report(study)}
+    stale = {name for name in before if name.startswith("heatmap-")}
+    assert len(stale) == 4
+    for path in (study / "records").iterdir():
+        if json.loads(path.read_text())["cell"]["alias_penalty"] != "none":
+            path.unlink()
+    after = {path.name for path in write_report(study)}
+    assert after == {"table.md", "table.csv", "table.tex", "heatmap.png", "heatmap.pdf"}
+    assert {path.name for path in study.iterdir()} == after | {"records", kept.name}
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_temporary_one(pair, monkeypatch):
+    before = contents(pair)
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(pair)
+    assert {path.name: path.read_bytes() for path in pair.iterdir() if path.is_file()} == before
+
+
+def test_figure_files_hold_no_date(pair):
+    files = contents(pair)
+    assert b"CreationDate" not in files["heatmap.pdf"]
+    assert b"Software" not in files["heatmap.png"]
+
+
+def test_a_data_set_named_like_a_formula_is_drawn_as_text(tmp_path, write):
+    write(tmp_path, 0.9, dataset=r"folder:$a_{b$")
+    write(tmp_path, 0.8, dataset=r"folder:$a_{b$", target=32, protocol="requery")
+    assert (tmp_path / "heatmap.png") in write_report(tmp_path)
+
+
+def test_names_of_headings_that_spell_alike_stay_different(tmp_path, write):
+    for dataset in ("folder:a/b", "folder:a-b"):
+        write(tmp_path, 0.9, dataset=dataset)
+        write(tmp_path, 0.8, dataset=dataset, target=32, protocol="requery")
+    names = [path.name for path in write_report(tmp_path) if path.suffix == ".png"]
+    assert names == [
+        "heatmap-flexnet-3-on-folder-a-b-no-aliasing-penalty-8-epochs.png",
+        "heatmap-flexnet-3-on-folder-a-b-no-aliasing-penalty-8-epochs-2.png",
+    ]
