@@ -96,19 +96,14 @@ def train(
             figures["validation_accuracy"] = validate(model.eval())
         history.append(figures)
         if checkpoint is not None:
-            finished = epoch + 1 == recipe.epochs
-            state = {} if finished else optimizer.state_dict()["state"]
-            save_checkpoint(
-                checkpoint,
-                Checkpoint(
-                    spec=spec,
-                    model=model.state_dict(),
-                    epoch=epoch + 1,
-                    history=history,
-                    optimizer=state,
-                    facts=facts or {},
-                ),
-            )
+            moments = {} if epoch + 1 == recipe.epochs else optimizer.state_dict()["state"]
+            state: dict[str, Any] = {
+                "spec": spec,
+                "model": model.state_dict(),
+                "optimizer": moments,
+                "facts": facts or {},
+            }
+            save_checkpoint(checkpoint, Checkpoint(epoch=epoch + 1, history=history, **state))
         watch.epoch(figures)
     model.eval()
     return history

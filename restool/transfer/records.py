@@ -119,11 +119,16 @@ def environment(device: str) -> dict[str, Any]:
 
 
 def _git_revision() -> str | None:
-    """Revision of the checkout that restool runs from, `-dirty` if its code was changed; None outside one."""
+    """Commit of the checkout that restool runs from, with `-dirty` if the package differs from it; None outside one."""
     package = Path(restool.__file__).parent
     try:
-        command = ["git", "-C", str(package), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        commit = _git(package, "rev-parse", "--short=12", "HEAD")
+        changes = _git(package, "status", "--porcelain", "--", ".")
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip() or None
+    return f"{commit}-dirty" if changes else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
