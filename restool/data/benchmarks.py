@@ -15,6 +15,12 @@ CLASS_NAMES: dict[Benchmark, tuple[str, ...]] = {
     "mnist": tuple("0123456789"),
 }
 
+MISSING = {
+    False: ("is missing or damaged in", "name its folder with --data-dir DIR or fetch it with --download"),
+    True: ("could not be downloaded to", "try again, or name a folder that has it with --data-dir DIR"),
+}
+"""What an error says and how to mend it, by whether a download was asked for."""
+
 
 def benchmark(name: Benchmark, folder: Path, limit: int | None, *, download: bool) -> Dataset:
     """CIFAR-10 or MNIST from torchvision's layout in `folder`.
@@ -33,13 +39,7 @@ def benchmark(name: Benchmark, folder: Path, limit: int | None, *, download: boo
         train, test = (_read(name, folder, train=train, download=download) for train in (True, False))
     # what torchvision lets through for absent, truncated or garbled files
     except (RuntimeError, OSError, ValueError, AssertionError, EOFError, KeyError, pickle.UnpicklingError):
-        if download:
-            problem, mend = "could not be downloaded to", "try again, or name a folder that has it with --data-dir DIR"
-        else:
-            problem, mend = (
-                "is missing or damaged in",
-                "name its folder with --data-dir DIR or fetch it with --download",
-            )
+        problem, mend = MISSING[download]
         raise MissingDataError(f"{name} {problem} {folder}; {mend}") from None
     images, labels = torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels])
     parts = {

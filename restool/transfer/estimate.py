@@ -54,7 +54,7 @@ def _step_seconds(study: Study, size: int, known: dict[int, float]) -> float:
 
 def _pass_seconds(study: Study, cell: Cell) -> float:
     size, protocol = cell.target, None
-    if cell.protocol not in (SOURCE, FINETUNE):
+    if cell.protocol != SOURCE:
         protocol = resolve_protocol(cell.protocol)
         size = protocol.sizes(cell.run.source, cell.target)[-1]
     model, images = _example(study, cell.run.source, size, EVALUATION_BATCH)

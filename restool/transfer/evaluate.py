@@ -85,8 +85,11 @@ def evaluate_model(
         )
     rows = []
     for name in applicable(model) if protocols is None else protocols:
+        protocol = resolve_protocol(name)
+        if protocol.trains:
+            raise UsageError(f"{name} trains the model; use `restool finetune`")
         for target in targets:
-            moved, sizes = transfer(model, resolve_protocol(name), dataset, spec.reference_size, target, device=device)
+            moved, sizes = transfer(model, protocol, dataset, spec.reference_size, target, device=device)
             batches = Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=device)
             correct = correct_predictions(moved, batches)
             rows.append(

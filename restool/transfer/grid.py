@@ -119,12 +119,11 @@ class Study:
         source = self.source_model(cell.run)
         if cell.protocol == SOURCE:
             return native_transfer(source, 1.0), (cell.target,)
-        if cell.protocol == FINETUNE:
-            model = copy.deepcopy(source)
-            recipe, seed = self.config.finetune_recipe, int(cell.key[:8], 16)
-            self._train(model, recipe, cell.run, size=cell.target, seed=seed, key=cell.key)
-            return native_transfer(model, cell.target / cell.run.source), (cell.target,)
         protocol = resolve_protocol(cell.protocol)
+        if protocol.trains:
+            source = copy.deepcopy(source)
+            recipe, seed = self.config.finetune_recipe, int(cell.key[:8], 16)
+            self._train(source, recipe, cell.run, size=cell.target, seed=seed, key=cell.key)
         return transfer(source, protocol, self.dataset, cell.run.source, cell.target, device=self.device)
 
     def _train(self, model: nn.Module, recipe: Recipe, run: SourceRun, *, size: int, seed: int, key: str) -> None:

@@ -32,6 +32,7 @@ class Protocol:
         transfer: (trained model, target pixels per source pixel) -> model for the target, a copy without gradient.
         shrinks: images are resized to the source resolution first.
         recalibrates: batch-norm statistics are estimated anew on unlabelled training images.
+        trains: the model is first trained on at the target resolution, by the grid.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Protocol:
     transfer: Callable[[nn.Module, float], nn.Module]
     shrinks: bool = False
     recalibrates: bool = False
+    trains: bool = False
 
     def sizes(self, source: int, target: int) -> tuple[int, ...]:
         """Sizes that an image passes on its way to the model."""
@@ -68,7 +70,9 @@ class Protocol:
 
 
 def resolve_protocol(name: str) -> Protocol:
-    """The protocol of a name: one of `PROTOCOLS`, or `NAME+bn-recalibrate`; a miss names the nearest."""
+    """The protocol of a name: one of `PROTOCOLS`, `NAME+bn-recalibrate`, or finetune; a miss names the nearest."""
+    if name == FINETUNE:
+        return _FINETUNE
     if name in PROTOCOLS:
         return PROTOCOLS[name]
     base, _, addition = name.rpartition("+")
@@ -188,5 +192,13 @@ _ZERO_SHOT = (
     ),
 )
 
+_FINETUNE = Protocol(
+    name=FINETUNE,
+    summary="train on at the target resolution",
+    applies=lambda model: True,
+    transfer=native_transfer,
+    trains=True,
+)
+
 PROTOCOLS: dict[str, Protocol] = {protocol.name: protocol for protocol in _ZERO_SHOT}
-"""Zero-shot protocols, in the order tables show them; `finetune` trains and is run by the grid."""
+"""Zero-shot protocols, in the order tables show them."""

@@ -122,6 +122,7 @@ def _git_revision() -> str | None:
     """Commit of the checkout that restool runs from, with `-dirty` if the package differs from it; None outside one."""
     package = Path(restool.__file__).parent
     try:
+        _git(package, "ls-files", "--error-unmatch", "__init__.py")  # an installed copy is not the checkout around it
         commit = _git(package, "rev-parse", "--short=12", "HEAD")
         changes = _git(package, "status", "--porcelain", "--", ".")
     except (OSError, subprocess.SubprocessError):
