@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-import torch
+
+from restool.testing import TOLERANCE
+
+__all__ = ["TOLERANCE", "shared"]
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
-
-TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
-"""Largest allowed error over the largest value, by dtype."""
 
 
 @pytest.fixture(scope="session")

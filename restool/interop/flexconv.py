@@ -58,8 +58,10 @@ def read_flexconv_spec(path: str | Path, *, reference_size: int) -> tuple[ModelS
         spec = _identify(state, reference_size)
         model = spec.build()
         model.load_state_dict(_convert(state, model.state_dict()))
-    except (KeyError, IndexError, RuntimeError) as error:
+    except (KeyError, IndexError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
+        if isinstance(error, KeyError | IndexError):
+            reason = f"a tensor is missing ({reason})"
         raise UsageError(f"{path.name} is no FlexNet or FlexTCN of the official FlexConv code: {reason}") from error
     return spec, model.eval()
 
@@ -69,12 +71,13 @@ def _load_state(path: Path) -> State:
         raise MissingDataError(f"no checkpoint at {path}; give the path of an official FlexConv .pt file")
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    # garbage can end torch's reader in any exception; only a class or function it will not call means pickle code
+    except Exception as error:
+        if not (isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower()):
+            raise MissingDataError(f"{path.name} is damaged or no torch file; copy it again") from error
         raise UsageError(
             f"{path.name} needs pickle code to load, which restool never runs; save its state_dict and import that"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise MissingDataError(f"{path.name} is damaged or no torch file; copy it again") from error
     state = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UsageError(f"{path.name} holds no state dict; save model.state_dict() and import that")

@@ -1,4 +1,7 @@
-"""FlexTCN: residual blocks of causal layers, read at the last step (Romero et al. 2022a, appendix)."""
+"""FlexTCN: residual blocks of causal layers, read at the last step (Romero et al. 2022a, appendix).
+
+Ordinary layers (`conv3`, `conv33`) pad on both sides and are not causal.
+"""
 
 from collections.abc import Sequence
 

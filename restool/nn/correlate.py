@@ -50,7 +50,7 @@ def correlate(
     if not causal and any(k % 2 == 0 for k in taps):
         raise ValueError(f"kernel must be odd along every axis, but has {tuple(taps)} taps; pad it with a zero tap")
     if method == "auto":
-        method = cheapest_method(signal.shape, kernel.shape)
+        method = cheapest_method(signal.shape, kernel.shape, causal=causal)
     if method == "direct":
         return _direct(signal, kernel, bias, causal)
     if method == "fft":
@@ -58,12 +58,13 @@ def correlate(
     raise ValueError(f"method must be auto, direct or fft, but is {method!r}")
 
 
-def cheapest_method(signal: Sequence[int], kernel: Sequence[int]) -> Literal["direct", "fft"]:
+def cheapest_method(signal: Sequence[int], kernel: Sequence[int], *, causal: bool = False) -> Literal["direct", "fft"]:
     """Method with the fewer weighted operations for a signal [B, I, *S] and a kernel [O, I, *K]."""
     batch, inputs, *size = signal
     outputs, _, *taps = kernel
     direct = batch * outputs * inputs * math.prod(size) * math.prod(taps)
-    points = math.prod(fast_length(n + min(k // 2, n - 1)) for n, k in zip(size, taps, strict=True))
+    before = [k - 1 if causal else min(k // 2, n - 1) for n, k in zip(size, taps, strict=True)]
+    points = math.prod(fast_length(n + b) for n, b in zip(size, before, strict=True))
     transforms = (batch * (inputs + outputs) + outputs * inputs) * points * math.log2(points)
     mix = batch * outputs * inputs * points / 2
     return "direct" if direct <= 4 * _MIX_COST * mix + _TRANSFORM_COST * transforms else "fft"

@@ -1,0 +1,125 @@
+"""Names of models: published parameter counts, shells of any width, and what is said to a wrong name or number."""
+
+import re
+
+import pytest
+import torch
+
+from restool.errors import UsageError
+from restool.models import MODELS, CIFARResNet, ModelSpec, build_model, find_model
+from restool.models.layers import LAYER_KINDS
+from restool.models.registry import shell_name
+
+SEVEN = "flexnet[24,24,24,36,36,36,48,48]"
+COUNTS = {
+    "flexnet-3": 277_090,
+    "flexnet-5": 454_046,
+    "flexnet-7": 671_650,
+    "ckcnn-7-magnet": 671_590,
+    "flexnet-7-siren": 627_970,
+    "ckcnn-7-siren": 627_910,
+    "flexnet-7-gabor": 669_730,
+    f"{SEVEN}-ckconv-gabor": 669_670,
+    "flexnet-7-fourier": 663_970,
+    f"{SEVEN}-ckconv-fourier": 663_910,
+    "flexnet-7-conv3": 169_990,
+    "flexnet-7-conv33": 19_998_790,
+    "cifar-resnet-32": 464_154,
+    "cifar-resnet-44": 658_586,
+}
+SEQUENCE_COUNTS = {  # kind: {channels: counts of 2, 4 and 6 blocks of 30 channels}
+    "magnet": {1: (105_548, 239_436, 373_324), 3: (107_588, 241_476, 375_364), 96: (202_448, 336_336, 470_224)},
+    "gabor": {1: (105_548, 239_436, 373_324), 3: (107_588, 241_476, 375_364), 96: (202_448, 336_336, 470_224)},
+    "fourier": {1: (104_524, 237_388, 370_252), 3: (106_564, 239_428, 372_292), 96: (201_424, 334_288, 467_152)},
+    "siren": {1: (95_308, 218_956, 342_604), 3: (97_348, 220_996, 344_644), 96: (192_208, 315_856, 439_504)},
+    "ckconv-magnet": {1: (105_540, 239_420, 373_300), 3: (107_580, 241_460, 375_340), 96: (202_440, 336_320, 470_200)},
+    "ckconv-gabor": {1: (105_540, 239_420, 373_300), 3: (107_580, 241_460, 375_340), 96: (202_440, 336_320, 470_200)},
+    "ckconv-fourier": {1: (104_516, 237_372, 370_228), 3: (106_556, 239_412, 372_268), 96: (201_416, 334_272, 467_128)},
+}  # fmt: skip
+
+
+def parameters(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_an_image_model_has_the_published_number_of_parameters(name):
+    assert parameters(build_model(name)) == COUNTS[name]
+
+
+def test_classes_and_channels_add_the_published_parameters():
+    assert parameters(build_model("flexnet-5", classes=1000)) == 498_596
+    assert parameters(build_model("flexnet-7", channels=1)) == 670_066
+
+
+@pytest.mark.parametrize("blocks", [2, 4, 6])
+@pytest.mark.parametrize("kind", SEQUENCE_COUNTS)
+def test_a_sequence_model_has_the_published_number_of_parameters(kind, blocks):
+    name = f"flextcn[{','.join(['30'] * blocks)}]-{kind}"
+    counts = {c: parameters(build_model(name, channels=c, reference_size=64)) for c in SEQUENCE_COUNTS[kind]}
+    assert counts == {channels: row[blocks // 2 - 1] for channels, row in SEQUENCE_COUNTS[kind].items()}
+
+
+@pytest.mark.parametrize("blocks", [2, 4, 6])
+def test_a_listed_sequence_model_is_that_of_magnets(blocks):
+    entry = find_model(f"flextcn-{blocks}")
+    assert (entry.dims, entry.channels, entry.reference_size) == (1, 3, 1024)  # pixel-by-pixel CIFAR-10
+    assert parameters(entry.build(10, 3, 1024)) == SEQUENCE_COUNTS["magnet"][3][blocks // 2 - 1]
+
+
+@pytest.mark.parametrize(("depth", "count"), [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018)])
+def test_a_cifar_resnet_of_any_depth_has_the_published_number_of_parameters(depth, count):
+    model = CIFARResNet((depth - 2) // 6)
+    assert parameters(model) == count
+    assert sum(isinstance(m, torch.nn.Conv2d | torch.nn.Linear) for m in model.modules()) == depth
+
+
+@pytest.mark.parametrize("kind", LAYER_KINDS)
+@pytest.mark.parametrize("family", ["flexnet", "flextcn"])
+def test_a_shell_of_any_width_is_built_by_its_name(family, kind):
+    name = f"{family}[3,4,4]-{kind}"
+    assert shell_name(family, [3, 4, 4], kind) == name
+    model = build_model(name, classes=5, channels=2, reference_size=8)
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d)]
+    widths = {"flexnet": [3, 4, 4, 4, 4], "flextcn": [3, 3, 4, 4, 4, 4]}  # a stem, then two to a block
+    assert [norm.num_features for norm in norms] == widths[family]
+    assert model.head.out_features == 5
+
+
+def test_a_shell_without_a_kind_is_one_of_magnets_and_a_listed_shell_goes_by_its_listed_name():
+    assert find_model("flexnet[8,8,12]").build == find_model("flexnet[8,8,12]-magnet").build
+    assert shell_name("flexnet", [24, 24, 24, 36, 36, 36, 48, 48], "siren") == "flexnet-7-siren"
+    assert shell_name("flextcn", [30, 30], "magnet") == "flextcn-2"
+
+
+def test_every_entry_is_listed_under_its_own_name():
+    assert [entry.name for entry in MODELS.values()] == list(MODELS)
+    required = {"flexnet-3", "flexnet-5", "flexnet-7", "flexnet-7-conv3", "flexnet-7-conv33", "flexnet-7-siren"}
+    required |= {"flexnet-7-gabor", "flexnet-7-fourier", "ckcnn-7-siren", "ckcnn-7-magnet"}
+    assert set(MODELS) >= required | {"cifar-resnet-32", "cifar-resnet-44"}
+
+
+NAME_ERRORS = [
+    ("flexnet7", "unknown model 'flexnet7'; the nearest is 'flexnet-7', the known ones are flexnet-3, flexnet-5, "),
+    ("cifar-resnet-33", "unknown model 'cifar-resnet-33'; the nearest is 'cifar-resnet-32', the known ones are "),
+    ("zzz", "unknown model 'zzz'; the nearest is '"),
+    ("", "unknown model ''; the nearest is '"),
+    ("flexnet[8,x]", "unknown model 'flexnet[8,x]'; the nearest is '"),
+    ("flexnet[8,8]-siern", "unknown layer kind 'siern' in 'flexnet[8,8]-siern'; the known ones are magnet, gabor, "),
+    ("flexnet[8]", "'flexnet[8]' needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]"),
+    ("flextcn[8,0]", "'flextcn[8,0]' needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]"),
+]
+
+
+@pytest.mark.parametrize(("name", "message"), NAME_ERRORS)
+def test_a_wrong_name_is_told_the_nearest_or_the_rule_in_one_line(name, message):
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}[^\n]*$") as caught:
+        build_model(name)
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(("argument", "least"), [("classes", 2), ("channels", 1), ("reference_size", 4)])
+def test_a_number_below_its_minimum_is_rejected_and_the_minimum_is_not(argument, least):
+    ModelSpec("flexnet-3", **{argument: least})
+    with pytest.raises(UsageError, match=f"^{argument} must be at least {least}, but is {least - 1}$"):
+        build_model("flexnet-3", **{argument: least - 1})
