@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from restool.kernels import GaussianMask, MAGNet
-from restool.nn import ContinuousConv, correlate
+from restool.nn import ContinuousConv, FactoredKernel, correlate
 from restool.testing import assert_close, assert_grids_nest, assert_methods_agree, assert_requery_consistent
 
 
@@ -42,8 +42,10 @@ def make(cls=ContinuousConv, dims=2):
 class WithoutGain(ContinuousConv):
     """Keeps the sum of taps instead of the integral."""
 
-    def sample(self, size):
-        return super().sample(size) * (size[0] / self.reference_size) ** self.kernel.dims
+    def factored(self, size):
+        kernel = super().factored(size)
+        gain = (self.reference_size / size[0]) ** self.kernel.dims
+        return FactoredKernel(kernel.coefficients / gain, kernel.basis)
 
 
 class FirstSizeOnly(ContinuousConv):

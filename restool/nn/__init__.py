@@ -1,7 +1,7 @@
 """Modules that sample a kernel for the input they get."""
 
 from restool.nn.continuous import ContinuousConv
-from restool.nn.correlate import correlate
+from restool.nn.correlate import FactoredKernel, correlate
 from restool.nn.interpolate import resample_kernel
 
-__all__ = ["ContinuousConv", "correlate", "resample_kernel"]
+__all__ = ["ContinuousConv", "FactoredKernel", "correlate", "resample_kernel"]

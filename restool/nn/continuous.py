@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from restool.kernels.base import KernelNetwork
 from restool.kernels.coordinates import lag_coordinates, offset_coordinates, pixel_area_ratio, points
 from restool.kernels.mask import GaussianMask
-from restool.nn.correlate import Method, correlate
+from restool.nn.correlate import FactoredKernel, Method, correlate
 
 
 class ContinuousConv(nn.Module):
@@ -62,7 +62,7 @@ class ContinuousConv(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         """[B, I, *size] -> [B, O, *size]."""
-        kernel = self.sample(signal.shape[2:])
+        kernel = self.factored(signal.shape[2:])
         return correlate(signal, kernel, self.bias, causal=self.causal, method=self.method)
 
     @property
@@ -79,13 +79,20 @@ class ContinuousConv(nn.Module):
         Returns:
             [O, I, *K], ready for `correlate`.
         """
+        return self.factored(size).dense()
+
+    def factored(self, size: Sequence[int]) -> FactoredKernel:
+        """The same kernel as combinations of the network's masked hidden functions, gain included."""
         axes = self.axes(size)
         grid = points(axes)  # [P, D]
         weight = grid.new_full((len(grid),), pixel_area_ratio(size, self.reference_size))
         if self.mask is not None:
             weight = weight * self.mask(grid)
-        values = self.kernel.coefficients() @ (self.kernel.basis(grid) * weight[:, None]).T
-        return values.view(self.out_channels, self.in_channels, *(len(axis) for axis in axes))
+        basis = (self.kernel.basis(grid) * weight[:, None]).T  # [H, P]
+        coefficients = self.kernel.coefficients()  # [O I, H]
+        return FactoredKernel(
+            coefficients.view(self.out_channels, self.in_channels, -1), basis.reshape(-1, *map(len, axes))
+        )
 
     def axes(self, size: Sequence[int]) -> list[Tensor]:
         """Coordinates of the taps along every axis for an input of a size."""

@@ -8,7 +8,7 @@ from restool.testing import assert_close, relative_error
 MASKS = ["init", "s03", "s10", "shift", "mid", "past"]
 
 
-@pytest.mark.parametrize("method", ["direct", "fft"])
+@pytest.mark.parametrize("method", ["direct", "fft", "basis"])
 @pytest.mark.parametrize("name", ["L64", "L161_oddfftbug"])
 def test_kernel_crop_and_output_are_the_official_ones(shared, name, method):
     arrays = load(shared, f"flexconv1d_causal_{name}")

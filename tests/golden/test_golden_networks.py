@@ -33,7 +33,7 @@ def test_the_sizes_here_are_all_the_reference_has(flexnet):
     assert sorted({int(key[1:3]) for key in flexnet if key.endswith("/logits")}) == SIZES
 
 
-@pytest.mark.parametrize("method", ["direct", "fft"])
+@pytest.mark.parametrize("method", ["direct", "fft", "basis"])
 @pytest.mark.parametrize("size", SIZES)
 def test_flexnet_crops_features_and_logits_are_the_official_ones(flexnet, tmp_path, size, method):
     expected = part(flexnet, f"r{size}/")
@@ -55,7 +55,7 @@ def test_flexnet_logits_are_the_official_ones_in_float64(flexnet, tmp_path, size
         assert_close(model(expected["x"].double()), expected["logits64"])
 
 
-@pytest.mark.parametrize(("method", "logits"), [("direct", "logits_spatial"), ("fft", "logits")])
+@pytest.mark.parametrize(("method", "logits"), [("direct", "logits_spatial"), ("fft", "logits"), ("basis", "logits")])
 def test_flextcn_crops_features_and_logits_are_the_official_ones(flextcn, tmp_path, method, logits):
     model = read(part(flextcn, "sd/"), tmp_path, reference_size=784)
     use(model, method)

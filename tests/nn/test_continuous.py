@@ -93,7 +93,7 @@ def test_cropping_changes_the_output_by_no_more_than_the_cropped_taps_weigh(dims
 
 
 @pytest.mark.parametrize(("dims", "size"), [(2, (32, 32)), (2, (31, 40)), (1, (96,))])
-@pytest.mark.parametrize("method", ["direct", "fft"])
+@pytest.mark.parametrize("method", ["direct", "fft", "basis"])
 def test_a_band_limited_response_is_the_analytic_integral_at_every_resolution(dims, size, method):
     conv, integral = gabor_layer_and_blob(dims, reference_size=16 if dims == 2 else 96)
     conv.method = method

@@ -1,11 +1,12 @@
-"""Laws of correlation: direct and FFT are the same function, SciPy's."""
+"""Laws of correlation: direct, FFT and basis spectrum are the same function, SciPy's."""
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy.signal import correlate as scipy_correlate
 
-from restool.nn import correlate
+from restool.nn import FactoredKernel, correlate
 from restool.nn.correlate import cheapest_method, fast_length
 from restool.testing import assert_close, assert_methods_agree
 
@@ -93,6 +94,42 @@ def test_fast_length_is_the_next_even_number_without_a_prime_factor_above_7():
         assert fast_length(minimum) == min(length for length in products if length >= minimum)
 
 
+@pytest.mark.parametrize("method", ["direct", "fft", "basis", "auto"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("size", "taps", "causal"),
+    [*((*image, False) for image in IMAGES), *(((length,), (taps,), True) for length, taps in SEQUENCES)],
+)
+def test_a_factored_kernel_is_its_dense_kernel_in_output_and_gradients(size, taps, causal, dtype, method):
+    random = torch.Generator().manual_seed(1)
+    shapes = [(2, 3, *size), (4, 3, 5), (5, *taps), (4,)]  # signal, coefficients, basis, bias
+    inputs = [torch.randn(*shape, generator=random, dtype=torch.float64) for shape in shapes]
+    upstream = torch.randn(2, 4, *size, generator=random, dtype=torch.float64)
+
+    def results(values, correlation):
+        signal, coefficients, basis, bias = leaves = [value.clone().requires_grad_() for value in values]
+        output = correlation(signal, coefficients, basis, bias)
+        return [output, *torch.autograd.grad(output, leaves, upstream.to(output.dtype))]
+
+    def oracle(signal, coefficients, basis, bias):
+        kernel = torch.einsum("oih,h...->oi...", coefficients, basis)
+        padding = [side for k in reversed(taps) for side in ((k - 1, 0) if causal else (k // 2, k // 2))]
+        convolution = F.conv1d if len(taps) == 1 else F.conv2d
+        return convolution(F.pad(signal, padding), kernel, bias)
+
+    def ours(signal, coefficients, basis, bias):
+        return correlate(signal, FactoredKernel(coefficients, basis), bias, causal=causal, method=method)
+
+    actual = results([value.to(dtype) for value in inputs], ours)
+    for result, expected in zip(actual, results(inputs, oracle), strict=True):
+        assert_close(result, expected)
+
+
+def test_wide_factored_kernels_go_by_their_basis_and_narrow_ones_directly():
+    assert cheapest_method((64, 24, 32, 32), (24, 24, 33, 33), hidden=33) == "basis"
+    assert cheapest_method((64, 24, 32, 32), (24, 24, 3, 3), hidden=33) == "direct"
+
+
 ERRORS = [
     (
         (1, 1, 8, 8),
@@ -101,7 +138,8 @@ ERRORS = [
         r"^kernel must be odd along every axis, but has \(4, 3\) taps; pad it with a zero tap$",
     ),
     ((1, 1, 8, 8), (1, 1, 3, 3), {"causal": True}, "^causal correlation is for 1D signals, but the kernel has 2 axes$"),
-    ((1, 1, 8, 8), (1, 1, 3, 3), {"method": "FFT"}, "^method must be auto, direct or fft, but is 'FFT'$"),
+    ((1, 1, 8, 8), (1, 1, 3, 3), {"method": "FFT"}, "^method must be one of auto, direct, fft, basis, but is 'FFT'$"),
+    ((1, 1, 8, 8), (1, 1, 3, 3), {"method": "basis"}, "^method basis needs a FactoredKernel; use direct, fft or auto"),
 ]
 
 
