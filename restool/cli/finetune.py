@@ -8,8 +8,8 @@ from restool.cli import options
 def finetune(
     train: options.TrainSizes = "16",
     test: options.TestSizes = "32",
-    epochs: Annotated[int, options.FINETUNE_EPOCHS] = 10,
-    source_epochs: Annotated[int | None, options.SOURCE_EPOCHS] = None,
+    epochs: options.TargetEpochs = 10,
+    source_epochs: Annotated[int | None, options.source_epochs("--source-epochs")] = None,
     model: options.Model = "flexnet-3",
     dataset: options.DatasetName = "gabors",
     seeds: options.Seeds = "0",
@@ -28,7 +28,10 @@ def finetune(
 ) -> None:
     """Test at each target before and after training on there.
 
-    Source models are trained first where a sweep into the same folder has not done so.
+    Source models are trained first, unless a sweep into the same folder has done so. Examples:
+
+    restool finetune --train 16 --test 32 --epochs 10
+    restool finetune --dataset cifar10 --source-epochs 100 --test 28..36:4 --protocols requery,resize
     """
     from restool.cli.study import Place, native_protocol, run_grid, study_config
 

@@ -14,14 +14,29 @@ PREFIX = "flexconv:"
 
 
 def import_(
-    source: Annotated[str, typer.Argument(help="flexconv:FILE.pt, a checkpoint of the official FlexConv code.")],
-    out: Annotated[Path, typer.Option("--out", help="The .safetensors file to write.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(help="A checkpoint of the official FlexConv code.", metavar="flexconv:FILE.pt"),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="The .safetensors file to write.", show_default=False, metavar="FILE")
+    ],
     reference_size: Annotated[
-        int, typer.Option("--reference-size", help="Pixels of the image side (or steps) it was trained at.")
+        int,
+        typer.Option(
+            "--reference-size",
+            help="Pixels of the image side (or steps of the sequence) it was trained at.",
+            parser=options.whole_number,
+            metavar="N",
+        ),
     ] = 16,
     as_json: options.Json = False,
 ) -> None:
-    """Read a foreign checkpoint and write it as one of restool's."""
+    """Read a foreign checkpoint and write it as one of restool's.
+
+    restool import flexconv:model.pt --reference-size 16 --out model.safetensors
+    restool evaluate model.safetensors --dataset cifar10
+    """
     if not source.startswith(PREFIX):
         raise UsageError(f"the source must start with {PREFIX}, as in {PREFIX}model.pt, but is {source!r}")
     if out.suffix != ".safetensors":

@@ -2,8 +2,7 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -43,9 +42,7 @@ def datasets(as_json: options.Json = False) -> None:
 
 
 @ls.command()
-def runs(
-    out: Annotated[Path, typer.Argument(help="Results folder.")] = options.DEFAULT_OUT, as_json: options.Json = False
-) -> None:
+def runs(out: options.OutArgument = options.DEFAULT_OUT, as_json: options.Json = False) -> None:
     """Checkpoints of a results folder: what was trained, how far, and its validation accuracy."""
     from restool.errors import MissingDataError
     from restool.training import load_checkpoint
@@ -65,7 +62,8 @@ def runs(
                 "source": stored.spec.reference_size,
                 "size": facts.get("size"),
                 "seed": facts.get("seed"),
-                "epochs": f"{stored.epoch}/{facts.get('trained_epochs', stored.epoch)}",
+                "epochs": stored.epoch,
+                "of": facts.get("trained_epochs"),
                 "validation_accuracy": accuracy,
             }
         )
@@ -89,8 +87,8 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
 def _text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.4f}"
+    if isinstance(value, float):  # an accuracy
+        return f"{100 * value:.1f} %"
     return "-" if value is None else str(value)

@@ -1,15 +1,11 @@
 """Options that several commands share: one place for their names and help."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-
-STUDY, TRAINING, RUNNING = "What to measure", "How to train", "Where to run and write"
-"""Panels of a command's help."""
-
-FLAG = ""  # what stands behind an option that takes no value
 
 
 class DeviceChoice(StrEnum):
@@ -20,151 +16,117 @@ class DeviceChoice(StrEnum):
     cuda = "cuda"
 
 
-Model = Annotated[
-    str, typer.Option("--model", help="See `restool ls models`.", metavar="NAME", rich_help_panel=STUDY)
+def whole_number(text: str) -> int:
+    """The number that was typed."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"it takes a whole number, but got {text!r}") from None
+
+
+def number(text: str) -> float:
+    """The number that was typed."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"it takes a number, but got {text!r}") from None
+
+
+def _option(panel: str | None, name: str, text: str, metavar: str = "", **more: Any) -> Any:
+    """An option in a panel of the help; one without a value has no metavar."""
+    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=panel, **more)
+
+
+_study = partial(_option, "What to measure")
+_training = partial(_option, "How to train")
+_running = partial(_option, "Where to run and write")
+
+TrainSizes = Annotated[str, _study("--train", "Source sizes in pixels: 16, or 16,20, or 16..24:4.", "SIZES")]
+TestSizes = Annotated[
+    str, _study("--test", "Target sizes in pixels: 28..36 (every size), 28..36:2 (every second), or 28,32.", "SIZES")
 ]
+Model = Annotated[str, _study("--model", "See `restool ls models`.", "NAME")]
 DatasetName = Annotated[
     str,
-    typer.Option(
-        "--dataset",
-        help="gabors (built in), cifar10, mnist, parquet:DIR or folder:DIR; see `restool ls datasets`.",
-        metavar="NAME",
-        rich_help_panel=STUDY,
+    _study(
+        "--dataset", "gabors (built in), cifar10, mnist, parquet:DIR or folder:DIR; see `restool ls datasets`.", "NAME"
     ),
 ]
-TrainSizes = Annotated[
-    str,
-    typer.Option(
-        "--train", help="Source sizes in pixels: 16, or 16,20, or 16..24:4.", metavar="SIZES", rich_help_panel=STUDY
-    ),
-]
-TestSizes = Annotated[
-    str,
-    typer.Option(
-        "--test",
-        help="Target sizes in pixels: 28..36 (every size), 28..36:2 (every second), or 28,32.",
-        metavar="SIZES",
-        rich_help_panel=STUDY,
-    ),
-]
-Seeds = Annotated[
-    str,
-    typer.Option(
-        "--seeds", help="One source model for each: 0, or 0..4, or 3,7.", metavar="SEEDS", rich_help_panel=STUDY
-    ),
-]
+Seeds = Annotated[str, _study("--seeds", "One source model for each: 0, or 0..4, or 3,7.", "SEEDS")]
 Protocols = Annotated[
     str | None,
-    typer.Option(
+    _study(
         "--protocols",
-        help="Ways to use the model at a target without training, such as requery,resize; see `restool ls models`.",
-        show_default="all that apply to the model",
-        metavar="NAMES",
-        rich_help_panel=STUDY,
+        "Ways to use a trained model at a target, such as requery,resize; see `restool ls models`.",
+        "NAMES",
+        show_default="all that apply",
     ),
 ]
 NativeProtocols = Annotated[
     str | None,
-    typer.Option(
+    _study(
         "--protocols",
-        help="What fine-tuning is compared with, such as requery,resize; see `restool ls models`.",
-        show_default="requery, or as-is without continuous kernels",
-        metavar="NAMES",
-        rich_help_panel=STUDY,
+        "What fine-tuning is compared with, such as requery,resize; see `restool ls models`.",
+        "NAMES",
+        show_default="requery; as-is without continuous kernels",
     ),
 ]
 Limit = Annotated[
     int | None,
-    typer.Option(
+    _study(
         "--limit",
-        help="Use N training and N test images: for a quick look.",
-        metavar="N",
+        "Use N training and N test images, for a quick look.",
+        "N",
+        parser=whole_number,
         show_default="all",
-        rich_help_panel=STUDY,
     ),
+]
+
+
+def source_epochs(name: str) -> Any:
+    """The option for the epochs at the source size."""
+    shown = "8 for gabors, 100 for other data"
+    return _training(name, "Epochs of training at the source size.", "N", parser=whole_number, show_default=shown)
+
+
+FinetuneEpochs = Annotated[
+    int, _training("--finetune-epochs", "Also train on at every target; 0 for not.", "N", parser=whole_number)
+]
+TargetEpochs = Annotated[
+    int, _training("--epochs", "Epochs of training on at every target size.", "N", parser=whole_number)
 ]
 AliasPenalty = Annotated[
     str,
-    typer.Option(
+    _training(
         "--alias-penalty",
-        help="Penalise kernel frequencies above the Nyquist frequency of the source.",
-        metavar="none|gabor|gabor+mask",
-        rich_help_panel=TRAINING,
+        "Penalise kernel frequencies above the Nyquist frequency of the source.",
+        "none|gabor|gabor+mask",
     ),
 ]
-BatchSize = Annotated[
-    int, typer.Option("--batch-size", help="Images in a training step.", metavar="N", rich_help_panel=TRAINING)
-]
-LearningRate = Annotated[
-    float, typer.Option("--learning-rate", help="Peak rate of Adam.", metavar="RATE", rich_help_panel=TRAINING)
-]
-FinetuneEpochs = Annotated[
-    int,
-    typer.Option(
-        "--finetune-epochs", help="Also train on at every target; 0 for not.", metavar="N", rich_help_panel=TRAINING
-    ),
-]
+BatchSize = Annotated[int, _training("--batch-size", "Images in a training step.", "N", parser=whole_number)]
+LearningRate = Annotated[float, _training("--learning-rate", "Peak rate of Adam.", "RATE", parser=number)]
+
 DataDir = Annotated[
     Path | None,
-    typer.Option(
-        "--data-dir",
-        help="Folder that holds torchvision's files of cifar10 and mnist.",
-        metavar="DIR",
-        show_default="./data",
-        rich_help_panel=RUNNING,
-    ),
+    _running("--data-dir", "Folder with torchvision's files of cifar10 or mnist.", "DIR", show_default="./data"),
 ]
-Download = Annotated[
-    bool,
-    typer.Option(
-        "--download", help="Fetch cifar10 or mnist if it is missing.", metavar=FLAG, rich_help_panel=RUNNING
-    ),
-]
-Device = Annotated[
-    DeviceChoice, typer.Option("--device", help="auto takes a GPU where there is one.", rich_help_panel=RUNNING)
-]
+Download = Annotated[bool, _running("--download", "Fetch cifar10 or mnist if it is missing.")]
+Device = Annotated[DeviceChoice, _running("--device", "auto takes a GPU where there is one.", "auto|cpu|cuda")]
 Out = Annotated[
     Path,
-    typer.Option(
-        "--out",
-        help="Results folder: records, checkpoints, tables, heat maps. What it holds already is not done again.",
-        metavar="DIR",
-        rich_help_panel=RUNNING,
-    ),
+    _running("--out", "Results folder: records, checkpoints, tables, heat maps. What it has is not done again.", "DIR"),
 ]
-OutArgument = Annotated[Path, typer.Argument(help="Results folder.", metavar="DIR")]
-DryRun = Annotated[
-    bool,
-    typer.Option(
-        "--dry-run",
-        help="List the cells, what is done and an estimate of the rest; write nothing.",
-        metavar=FLAG,
-        rich_help_panel=RUNNING,
-    ),
-]
+DryRun = Annotated[bool, _running("--dry-run", "List the cells, what is done and an estimate; write nothing.")]
 TimeLimit = Annotated[
     float | None,
-    typer.Option(
+    _running(
         "--time-limit",
-        help="Stop cleanly after so many minutes, such as 90 or 0.5; the same command goes on later.",
-        metavar="MINUTES",
-        rich_help_panel=RUNNING,
+        "Stop cleanly after so many minutes, such as 90 or 0.5; the same command goes on later.",
+        "MINUTES",
+        parser=number,
     ),
 ]
-Json = Annotated[
-    bool,
-    typer.Option("--json", help="Print JSON instead of text.", metavar=FLAG, rich_help_panel=RUNNING),
-]
+Json = Annotated[bool, _option(None, "--json", "Print JSON instead of text.")]
 
+OutArgument = Annotated[Path, typer.Argument(help="Results folder.", metavar="DIR")]
 DEFAULT_OUT = Path("results/local")
-
-
-def epochs_option(name: str) -> typer.models.OptionInfo:
-    """The option that sets the epochs at the source size."""
-    return typer.Option(
-        name,
-        help="Epochs of training at the source size.",
-        show_default="8 for gabors, 100 for other data",
-        metavar="N",
-        rich_help_panel=TRAINING,
-    )

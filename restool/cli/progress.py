@@ -1,12 +1,15 @@
-"""Progress bars with time left, on stderr, and the clean stop of a time limit."""
+"""Progress on stderr with time left, as bars on a terminal and as few lines in a log file; the stop of a time limit."""
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 from tqdm import tqdm
+
+LOG_SECONDS = 30.0
+"""Between two lines of a log file."""
 
 
 class TimeLimitReached(Exception):  # noqa: N818 (not an error: the user asked for it)
@@ -14,22 +17,78 @@ class TimeLimitReached(Exception):  # noqa: N818 (not an error: the user asked f
 
 
 class Bar:
-    """A `Watch` that advances a bar and looks at the clock."""
+    """On a terminal. The bar of a training stays on the screen; that of a test, which has no epochs, goes away."""
 
-    def __init__(self, bar: "tqdm[NoReturn]", deadline: float | None) -> None:
-        self.bar, self.deadline = bar, deadline
+    def __init__(self, text: str, steps: int, done: int) -> None:
+        self.tqdm: tqdm[NoReturn] = tqdm(
+            total=steps, initial=done, desc=text, unit="step", file=sys.stderr, dynamic_ncols=True, leave=False
+        )
+
+    def step(self) -> None:
+        """One step further."""
+        self.tqdm.update()
+
+    def figures(self, text: str) -> None:
+        """Show figures behind the bar."""
+        self.tqdm.leave = True
+        self.tqdm.set_postfix_str(text)
+
+    def close(self) -> None:
+        """The activity is over."""
+        self.tqdm.close()
+
+
+class Lines:
+    """In a log file: a line now and then, and one at the end of a training.
+
+    Args:
+        text: what is done.
+        steps: of all.
+        done: of them, at the beginning.
+        due: whether it is time for a line.
+    """
+
+    def __init__(self, text: str, steps: int, done: int, due: Callable[[], bool]) -> None:
+        self.text, self.steps, self.done, self.due = text, steps, done, due
+        self.first, self.started = done, time.monotonic()
+        self.shown = ""
+
+    def step(self) -> None:
+        """One step further."""
+        self.done += 1
+        if self.due():
+            self._print()
+
+    def figures(self, text: str) -> None:
+        """Figures for the next line."""
+        self.shown = f", {text}"
+
+    def close(self) -> None:
+        """The activity is over."""
+        if self.shown:
+            self._print()
+
+    def _print(self) -> None:
+        pace = (time.monotonic() - self.started) / max(1, self.done - self.first)
+        left = tqdm.format_interval(pace * (self.steps - self.done))
+        print(f"{self.text}: step {self.done} of {self.steps}, {left} left{self.shown}", file=sys.stderr, flush=True)
+
+
+class Watcher:
+    """A `Watch` that passes everything on to a bar or lines and looks at the clock."""
+
+    def __init__(self, shown: Bar | Lines, deadline: float | None) -> None:
+        self.shown, self.deadline = shown, deadline
 
     def step(self) -> None:
         """One step is done."""
-        self.bar.update()
+        self.shown.step()
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise TimeLimitReached
 
     def epoch(self, figures: dict[str, float]) -> None:
-        """Show the figures of an epoch behind the bar."""
-        self.bar.set_postfix_str(
-            f"loss {figures['loss']:.3f}, validation {100 * figures.get('validation_accuracy', float('nan')):.1f} %"
-        )
+        """One epoch is done."""
+        self.shown.figures(f"loss {figures['loss']:.3f}, validation {100 * figures['validation_accuracy']:.1f} %")
 
 
 class ProgressBars:
@@ -37,21 +96,32 @@ class ProgressBars:
 
     Args:
         time_limit: minutes from now, or None.
+
+    Attributes:
+        position: where in the whole study things stand; printed before everything.
     """
 
     def __init__(self, time_limit: float | None = None) -> None:
         self.deadline = None if time_limit is None else time.monotonic() + 60 * time_limit
+        self.position: Callable[[], str] = lambda: ""
+        self._next_line = time.monotonic() + LOG_SECONDS
 
     @contextmanager
-    def activity(self, text: str, steps: int) -> Iterator[Bar]:
-        """One bar, which stays on the screen when its activity is over."""
-        patience = 0.5 if sys.stderr.isatty() else 30.0  # seconds between updates: a log file wants few
-        bar: tqdm[NoReturn] = tqdm(
-            total=steps, desc=text, unit="step", file=sys.stderr, dynamic_ncols=True, mininterval=patience
-        )
-        with bar:
-            yield Bar(bar, self.deadline)
+    def activity(self, text: str, steps: int, done: int = 0) -> Iterator[Watcher]:
+        """Something of a known number of steps, of which some may be done before it starts."""
+        text = f"{self.position()}{text}"
+        shown = Bar(text, steps, done) if sys.stderr.isatty() else Lines(text, steps, done, self._line_is_due)
+        try:
+            yield Watcher(shown, self.deadline)
+        finally:
+            shown.close()
 
     def failed(self, text: str, reason: str) -> None:
         """One line for a failed cell."""
         tqdm.write(f"restool: failed: {text}: {reason}", file=sys.stderr)
+
+    def _line_is_due(self) -> bool:
+        due = time.monotonic() >= self._next_line
+        if due:
+            self._next_line = time.monotonic() + LOG_SECONDS
+        return due

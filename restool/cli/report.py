@@ -1,18 +1,13 @@
 """`restool report`: tables and heat maps, rebuilt from records alone."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from restool.cli import options
 
 
-def report(
-    out: Annotated[Path, typer.Argument(help="Results folder.")] = options.DEFAULT_OUT,
-    as_json: options.Json = False,
-) -> None:
-    """Rebuild table.md, table.csv, table.tex and the heat maps of a results folder from its records."""
+def report(out: options.OutArgument = options.DEFAULT_OUT, as_json: options.Json = False) -> None:
+    """Rebuild the tables (Markdown, CSV, LaTeX) and heat maps (PNG, PDF) of a results folder from its records.
+
+    restool report results/local
+    """
     from restool.cli.study import print_report
     from restool.transfer import ResultsFolder
 

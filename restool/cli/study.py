@@ -12,7 +12,8 @@ from restool.errors import CellsFailedError, UsageError
 if TYPE_CHECKING:
     import torch
 
-    from restool.transfer import Cell, ResultsFolder, Study, StudyConfig
+    from restool.cli.progress import ProgressBars
+    from restool.transfer import Cell, Study, StudyConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,22 +67,22 @@ def native_protocol(model: str) -> str:
 
 
 def split_names(text: str | None) -> tuple[str, ...] | None:
-    """Comma-separated names, or None."""
-    return None if text is None else tuple(name.strip() for name in text.split(","))
+    """Comma-separated names, each once, or None."""
+    return None if text is None else tuple(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
-def prepare(config: "StudyConfig", place: Place) -> "tuple[Study, ResultsFolder, list[Cell]]":
+def prepare(config: "StudyConfig", place: Place) -> "tuple[Study, ProgressBars, list[Cell]]":
     """Check everything and read the data; nothing is written yet."""
     from restool.cli.progress import ProgressBars
     from restool.data import load
     from restool.transfer import ResultsFolder, Study, plan
 
+    progress = ProgressBars(place.time_limit)
     device = choose_device(place.device)
     folder = ResultsFolder(place.out)
     config.zero_shot_protocols()
     dataset = load(config.dataset, data_dir=place.data_dir, download=place.download, limit=config.limit)
-    progress = ProgressBars(place.time_limit)
-    return Study(config, dataset, folder, device=device, progress=progress), folder, plan(config, dataset)
+    return Study(config, dataset, folder, device=device, progress=progress), progress, plan(config, dataset)
 
 
 def run_grid(config: "StudyConfig", place: Place, *, dry_run: bool, as_json: bool) -> None:
@@ -90,27 +91,37 @@ def run_grid(config: "StudyConfig", place: Place, *, dry_run: bool, as_json: boo
     Raises:
         CellsFailedError: some cells failed; the table of the others is printed all the same.
     """
-    study, folder, cells = prepare(config, place)
-    if dry_run:
-        from restool.cli.dry_run import print_plan
-
-        print_plan(study, cells, as_json=as_json)
-        return
+    from restool.cli.dry_run import print_plan
     from restool.cli.progress import TimeLimitReached
 
-    folder.create()
+    study, progress, cells = prepare(config, place)
+    if dry_run:
+        print_plan(study, cells, as_json=as_json)
+        return
+
+    def missing() -> int:
+        return sum(not study.folder.record(cell).exists() for cell in cells)
+
+    progress.position = lambda: f"[{len(cells) - missing() + 1}/{len(cells)}] "
+    study.folder.create()
     failed: list[Cell] = []
     try:
         failed = study.run(cells).failed
     except TimeLimitReached:
-        _say_time_is_over(folder, cells)
-    finished = [cell for cell in cells if folder.record(cell).exists()]
-    if finished:
+        say_time_is_over(f"{missing()} of {len(cells)} cells are missing")
+    if missing() < len(cells):
         print_report(place.out, as_json=as_json)
+    elif as_json:
+        print(json.dumps({"out": str(place.out), "files": [], "rows": []}, indent=1))
     if failed:
         raise CellsFailedError(
             f"{len(failed)} of {len(cells)} cells failed, see above; the same command tries them again"
         )
+
+
+def say_time_is_over(missing: str) -> None:
+    """The line that ends a run on its time limit."""
+    print(f"restool: time limit reached, {missing}; run the same command to go on", file=sys.stderr)
 
 
 def print_report(out: Path, *, as_json: bool) -> None:
@@ -126,11 +137,3 @@ def print_report(out: Path, *, as_json: bool) -> None:
         return
     print((out / "table.md").read_text())
     print("wrote " + ", ".join(str(file) for file in files), file=sys.stderr)
-
-
-def _say_time_is_over(folder: "ResultsFolder", cells: "list[Cell]") -> None:
-    missing = sum(not folder.record(cell).exists() for cell in cells)
-    print(
-        f"restool: time limit reached, {missing} of {len(cells)} cells are missing; run the same command to go on",
-        file=sys.stderr,
-    )

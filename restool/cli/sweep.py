@@ -11,7 +11,7 @@ def sweep(
     model: options.Model = "flexnet-3",
     dataset: options.DatasetName = "gabors",
     seeds: options.Seeds = "0",
-    epochs: Annotated[int | None, options.EPOCHS] = None,
+    epochs: Annotated[int | None, options.source_epochs("--epochs")] = None,
     finetune_epochs: options.FinetuneEpochs = 0,
     protocols: options.Protocols = None,
     alias_penalty: options.AliasPenalty = "none",
@@ -28,7 +28,10 @@ def sweep(
 ) -> None:
     """Train at each source size, test at every target size by every protocol, and draw the heat map.
 
-    A second run does only what is missing.
+    A second run does only what is missing. Examples:
+
+    restool sweep --train 16 --test 28..36
+    restool sweep --model cifar-resnet-32 --dataset cifar10 --download --test 28,32 --limit 5000 --epochs 10
     """
     from restool.cli.study import Place, run_grid, study_config
 

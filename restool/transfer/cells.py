@@ -76,7 +76,7 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 alias_penalty=recipe.alias_penalty,
                 epochs=recipe.epochs,
                 batch_size=recipe.batch_size,
-                learning_rate=recipe.learning_rate,
+                learning_rate=float(recipe.learning_rate),  # 1 and 1.0 are one run
             )
             cells.append(Cell(run=run, target=source, protocol=SOURCE))
             cells += [Cell(run=run, target=target, protocol=name) for target in config.test for name in protocols]

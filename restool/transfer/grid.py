@@ -92,9 +92,9 @@ class Study:
         """
         if self._model is not None and self._model[0] == run:
             return self._model[1]
-        torch.manual_seed(run.seed)
-        model = self.spec(run.model, run.source).build().to(self.device)
         with self.folder.lock(run.key):
+            torch.manual_seed(run.seed)
+            model = self.spec(run.model, run.source).build().to(self.device)
             self._train(model, self.config.recipe, run, size=run.source, seed=run.seed, key=run.key)
         self._model = run, model
         return model

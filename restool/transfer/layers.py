@@ -97,10 +97,10 @@ def _source_size(size: Sequence[int], scale: float) -> tuple[int, ...]:
 def _replace(model: nn.Module, kind: type[M], replacement: Callable[[M], nn.Module]) -> nn.Module:
     """A copy of a model in evaluation mode with every module of a kind replaced, the model itself included."""
     if isinstance(model, kind):
-        return replacement(model).eval()
+        return replacement(copy.deepcopy(model)).eval()
     model = copy.deepcopy(model)
     for parent in list(model.modules()):
-        for name, child in parent.named_children():
+        for name, child in list(parent._modules.items()):  # named_children skips a layer's second place
             if isinstance(child, kind):
                 setattr(parent, name, replacement(child))
     return model.eval()

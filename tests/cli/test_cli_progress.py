@@ -1,0 +1,130 @@
+"""Progress: bars on a terminal, few lines in a log file, and the stop of a time limit."""
+
+import contextlib
+import io
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from restool.cli import progress
+from restool.cli.progress import ProgressBars, TimeLimitReached
+
+FIGURES = {"loss": 1.2345, "validation_accuracy": 0.5}
+
+
+class Terminal(io.StringIO):
+    """Text that was written to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def final(self) -> list[str]:
+        """Lines as they stand on the screen in the end."""
+        lines = (line.rpartition("\r")[2].rstrip() for line in self.getvalue().split("\n"))
+        return [line for line in lines if line]
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[Terminal]:
+    """Collects what goes to stderr as if it were a terminal."""
+    with contextlib.redirect_stderr(Terminal()) as screen:
+        yield screen
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test sets."""
+
+    class Clock:
+        now = 1000.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def work(bars: ProgressBars, text: str, steps: int, epochs: int = 0, done: int = 0) -> None:
+    with bars.activity(text, steps, done) as watch:
+        for _ in range(steps - done):
+            watch.step()
+        for _ in range(epochs):
+            watch.epoch(FIGURES)
+
+
+def test_the_bar_of_a_training_stays_and_that_of_a_test_goes():
+    with terminal() as screen:
+        work(ProgressBars(), "train", 3, epochs=1)
+        work(ProgressBars(), "test", 3)
+    assert "test: " in screen.getvalue()
+    (left,) = screen.final
+    assert left.startswith("train: 100%")
+    assert left.endswith("loss 1.234, validation 50.0 %]")
+
+
+def test_a_bar_shows_the_time_left():
+    with terminal() as screen, ProgressBars().activity("train", 100) as watch:
+        for _ in range(10):
+            watch.step()
+            time.sleep(0.02)
+    assert re.search(r" [1-9]0?/100 \[00:00<00:0\d", screen.getvalue())
+
+
+def test_a_resumed_bar_starts_where_the_work_stands():
+    with terminal() as screen, ProgressBars().activity("train", 100, done=40):
+        assert " 40/100 " in screen.getvalue()
+
+
+def test_the_position_in_the_study_comes_first():
+    bars = ProgressBars()
+    bars.position = lambda: "[3/46] "
+    with terminal() as screen:
+        work(bars, "train", 1, epochs=1)
+    assert screen.final[0].startswith("[3/46] train: ")
+
+
+def test_a_log_file_gets_one_line_per_training_and_none_for_a_short_test(capsys):
+    bars = ProgressBars()
+    work(bars, "train", 3, epochs=8)
+    work(bars, "test", 3)
+    assert capsys.readouterr().err == "train: step 3 of 3, 00:00 left, loss 1.234, validation 50.0 %\n"
+
+
+def test_a_log_file_gets_a_line_each_half_minute_with_the_time_left(capsys, clock):
+    bars = ProgressBars()
+    with bars.activity("train", 100, done=40) as watch:
+        for _ in range(31):  # a step a second since the 40th: 29 remain
+            clock.now += 1
+            watch.step()
+        assert capsys.readouterr().err == "train: step 70 of 100, 00:30 left\n"
+    work(bars, "test", 3)
+    assert capsys.readouterr().err == ""
+
+
+def test_half_a_minute_is_counted_across_activities(capsys, clock):
+    bars = ProgressBars()
+    for index in range(10):
+        with bars.activity(f"test {index}", 1) as watch:
+            clock.now += 10
+            watch.step()
+    assert [line.split(":")[0] for line in capsys.readouterr().err.splitlines()] == ["test 2", "test 5", "test 8"]
+
+
+def test_the_time_limit_stops_at_the_first_step_after_it(clock):
+    with ProgressBars(time_limit=0.5).activity("train", 100) as watch:
+        for seconds in (10, 29, 30):
+            clock.now = 1000 + seconds
+            watch.step()
+        clock.now = 1030.5
+        with pytest.raises(TimeLimitReached):
+            watch.step()
+
+
+def test_a_failed_cell_is_one_line(capsys):
+    ProgressBars().failed("flexnet-3 16 px", "the loss became nan")
+    assert capsys.readouterr().err == "restool: failed: flexnet-3 16 px: the loss became nan\n"

@@ -1,0 +1,118 @@
+"""Bad input on the command line: one line that names the mend, exit status 2, nothing written."""
+
+import pytest
+
+SWEEP = [
+    (["--model", "flexnet7"], r"unknown model 'flexnet7'; the nearest is 'flexnet-7', the known ones are flexnet-3, "),
+    (["--model", "flexnet[4]"], r"'flexnet\[4\]' needs positive widths: flexnet\[STEM,BLOCK,...\]"),
+    (["--model", "flexnet[4,4]-conv"], r"unknown layer kind 'conv' in 'flexnet\[4,4\]-conv'; the known ones are"),
+    (["--model", "flextcn-2"], r"flextcn-2 takes sequences, .*; choose an image model"),
+    (["--dataset", "cifar"], r"dataset must be one of gabors, .*, got 'cifar'; did you mean cifar10\?"),
+    (["--dataset", "parquet"], r"dataset must be one of .*, got 'parquet'; did you mean parquet:DIR\?"),
+    (["--protocols", "reqery"], r"unknown protocol 'reqery'; the nearest is 'requery', the known ones are"),
+    (["--protocols", "interpolate"], r"protocol 'interpolate' does not apply to flexnet-3; `restool ls models` lists"),
+    (["--protocols", "resize,finetune"], r"finetune is asked for by --finetune-epochs, or by `restool finetune`"),
+    (["--alias-penalty", "gab"], r"--alias-penalty must be none, gabor or gabor\+mask, but is 'gab'"),
+    (["--model", "flexnet-7-conv3", "--alias-penalty", "gabor"], r"--alias-penalty does not apply to flexnet-7-conv3"),
+    (
+        ["--model", "flexnet-7-siren", "--alias-penalty", "gabor+mask"],
+        r"--alias-penalty does not apply to .*; use none",
+    ),
+    (["--train", "3"], r"--train takes values of at least 4, but got 3"),
+    (["--test", "2..8"], r"--test takes values of at least 4, but got 2"),
+    (["--test", "36..28"], r"--test takes ranges that run upwards by 1 or more, such as 28..36:2, but got '36..28'"),
+    (["--test", "28..36:0"], r"--test takes ranges that run upwards .*, but got '28..36:0'"),
+    (["--test", "28-36"], r"--test takes numbers and ranges such as 16,20 or 28..36 or 28..36:2, but got '28-36'"),
+    (["--test", ""], r"--test takes numbers and ranges .*, but got ''"),
+    (["--seeds", "x"], r"--seeds takes numbers and ranges .*, but got 'x'"),
+    (["--seeds", "-1"], r"--seeds takes numbers and ranges .*, but got '-1'"),
+    (["--limit", "0"], r"limit must be at least 1 image, got 0; leave it out to use them all"),
+    (["--limit", "many"], r"invalid value for '--limit': it takes a whole number, but got 'many'; see `restool sweep"),
+    (["--epochs", "-1"], r"--epochs must be 0 or more, but is -1"),
+    (["--epochs", "1.5"], r"invalid value for '--epochs': it takes a whole number, but got '1.5'"),
+    (["--finetune-epochs", "-1"], r"--finetune-epochs must be 0 or more, but is -1"),
+    (["--batch-size", "1"], r"--batch-size must be at least 2 .*, but is 1"),
+    (["--learning-rate", "0"], r"--learning-rate must be positive, but is 0"),
+    (["--learning-rate", "nan"], r"--learning-rate must be positive, but is nan"),
+    (["--learning-rate", "fast"], r"invalid value for '--learning-rate': it takes a number, but got 'fast'"),
+    (["--time-limit", "0"], r"--time-limit takes minutes above 0, but got 0"),
+    (["--time-limit", "nan"], r"--time-limit takes minutes above 0, but got nan"),
+    (["--device", "tpu"], r"invalid value for '--device': .*'tpu' is not one of 'auto', 'cpu', 'cuda'"),
+    (["--limit"], r"option '--limit' requires an argument"),
+    (["--tran", "16"], r"no such option: --tran \(Possible options: --train\); see `restool sweep --help`"),
+    (["16"], r"got unexpected extra argument\(s\) \(16\); see `restool sweep --help`"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), SWEEP, ids=lambda value: " ".join(value)[:40])
+def test_a_bad_option_is_named_with_its_rule_value_and_mend(restool, here, options, message):
+    answer = restool("sweep", *options)
+    assert answer.status == 2
+    assert not answer.out
+    pytest.raises(ValueError, _raise, answer.message).match(f"^{message}")
+    assert not list(here.iterdir())
+
+
+def _raise(message: str) -> None:
+    raise ValueError(message)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["swep"], "no such command 'swep'. Did you mean 'sweep'?"),
+        (["frob"], "no such command 'frob'; see `restool --help`"),
+        (["ls", "nodels"], "no such command 'nodels'. Did you mean 'models'?"),
+        (["train", "--test", "32"], "no such option: --test (Possible options: --dataset); see `restool train --help`"),
+        (["train", "--epochs", "0"], "restool train takes --epochs of at least 1, but got 0"),
+        (["finetune", "--epochs", "-2"], "--finetune-epochs must be 0 or more, but is -2"),
+        (["finetune", "--model", "x-net"], "unknown model 'x-net'; the nearest is 'flexnet-7', the known ones are "),
+        (["evaluate"], "missing argument 'FILE'; see `restool evaluate --help`"),
+        (["evaluate", "x", "--test", "3"], "--test takes values of at least 4, but got 3"),
+        (["evaluate", "x", "--protocols", "no"], "unknown protocol 'no'; the nearest is 'interpolate', the known ones"),
+        (["import", "a.pt", "--out", "a.safetensors"], "the source must start with flexconv:, as in flexconv:model.pt"),
+        (["import", "flexconv:a.pt"], "missing option '--out'; see `restool import --help`"),
+        (["import", "flexconv:a.pt", "--out", "a.pt"], "--out must end in .safetensors, but is a.pt"),
+    ],
+    ids=lambda value: " ".join(value)[:40],
+)
+def test_a_command_that_cannot_be_run_says_why(restool, here, arguments, message):
+    answer = restool(*arguments)
+    assert answer.status == 2
+    assert answer.message.startswith(message)
+    assert not answer.out
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("command", [["sweep"], ["finetune"], ["train"]])
+def test_cuda_without_a_gpu_is_refused(restool, here, command, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    answer = restool(*command, "--device", "cuda")
+    assert answer.status == 2
+    assert answer.message.endswith("there is none, so use --device cpu")
+    assert not list(here.iterdir())
+
+
+def test_too_little_memory_is_one_line(restool, here, monkeypatch):
+    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")):
+        monkeypatch.setattr("restool.data.load", lambda *_, error=error, **__: _throw(error))
+        answer = restool("sweep")
+        assert answer.status == 2
+        assert answer.message.startswith("not enough memory; choose smaller sizes, a smaller --limit or")
+
+
+def test_a_defect_of_restool_itself_keeps_its_traceback(restool, here, monkeypatch):
+    monkeypatch.setattr("restool.data.load", lambda *_, **__: _throw(RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        restool("sweep")
+
+
+def test_an_interrupt_says_how_to_go_on(restool, here, monkeypatch):
+    monkeypatch.setattr("restool.data.load", lambda *_, **__: _throw(KeyboardInterrupt()))
+    answer = restool("sweep")
+    assert answer.status == 130
+    assert answer.message == "interrupted; the same command goes on from the last finished epoch and cell"
+
+
+def _throw(error: BaseException) -> None:
+    raise error

@@ -1,0 +1,102 @@
+"""A study so small that all of its cells take a second, and a progress that can stop it at any step."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from restool.data import Dataset, load
+from restool.transfer import Outcome, ResultsFolder, Study, StudyConfig, plan
+
+CHOICES = {
+    "model": "flexnet[3,4]",
+    "train": (8,),
+    "test": (10, 12),
+    "epochs": 2,
+    "finetune_epochs": 1,
+    "limit": 32,
+    "batch_size": 16,
+}
+
+
+class Stopped(Exception):  # noqa: N818 (not an error: a test asked for it)
+    """As a time limit or a user would."""
+
+
+class Progress:
+    """Remembers activities, steps and failures, and may raise or act after a number of steps."""
+
+    def __init__(self, stop_after: float = math.inf, act: Callable[[], None] | None = None) -> None:
+        self.left, self.act = stop_after, act
+        self.activities: list[str] = []
+        self.steps: dict[str, int] = {}
+        self.failures: list[tuple[str, str]] = []
+
+    @contextmanager
+    def activity(self, text: str, steps: int) -> Iterator["Progress"]:
+        self.activities.append(text)
+        self.steps[text] = 0
+        yield self
+        assert self.steps[text] <= steps
+
+    def step(self) -> None:
+        self.steps[self.activities[-1]] += 1
+        self.left -= 1
+        if self.left == 0 and self.act is not None:
+            self.act()
+        elif self.left == 0:
+            raise Stopped
+
+    def epoch(self, figures: dict[str, float]) -> None:
+        pass
+
+    def failed(self, text: str, reason: str) -> None:
+        self.failures.append((text, reason))
+
+
+class Lab:
+    """Runs the small study, or a variation of it, in a folder."""
+
+    stopped, progress = Stopped, Progress
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def config(self, **choices: Any) -> StudyConfig:
+        return StudyConfig(**{**CHOICES, **choices})
+
+    def study(self, path: Path, progress: Progress | None = None, **choices: Any) -> Study:
+        folder = ResultsFolder(path)
+        folder.create()
+        config, device = self.config(**choices), torch.device("cpu")
+        return Study(config, self.dataset, folder, device=device, progress=progress or Progress())
+
+    def plan(self, **choices: Any) -> list:
+        return plan(self.config(**choices), self.dataset)
+
+    def run(self, path: Path, progress: Progress | None = None, **choices: Any) -> Outcome:
+        return self.study(path, progress, **choices).run(self.plan(**choices))
+
+    @staticmethod
+    def records(path: Path) -> dict[str, dict]:
+        """What the records say, without what differs from run to run."""
+        records = [json.loads(file.read_text()) for file in sorted((path / "records").iterdir())]
+        return {r["key"]: {k: v for k, v in r.items() if k not in ("timing", "environment")} for r in records}
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    return Lab(load("gabors", limit=32))
+
+
+@pytest.fixture(scope="session")
+def finished(lab, tmp_path_factory) -> Path:
+    """The folder of the small study, run without interruption; not to be written to."""
+    path = tmp_path_factory.mktemp("finished")
+    lab.run(path)
+    return path

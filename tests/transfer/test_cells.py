@@ -1,0 +1,115 @@
+"""Laws of the plan: a key depends on every field and on nothing else, and a study has exactly its cells."""
+
+from dataclasses import fields, replace
+from itertools import product
+
+import pytest
+
+from restool.data import load
+from restool.transfer import Cell, SourceRun, StudyConfig, plan
+
+RUN = SourceRun(
+    model="flexnet-3",
+    dataset="gabors",
+    data="0123456789abcdef",
+    limit=None,
+    source=16,
+    seed=0,
+    alias_penalty="none",
+    epochs=8,
+    batch_size=64,
+    learning_rate=0.01,
+)
+CELL = Cell(run=RUN, target=32, protocol="requery")
+OTHER = {
+    "model": "flexnet-5",
+    "dataset": "cifar10",
+    "data": "0123456789abcdee",
+    "limit": 100,
+    "source": 17,
+    "seed": 1,
+    "alias_penalty": "gabor",
+    "epochs": 9,
+    "batch_size": 63,
+    "learning_rate": 0.0100001,
+}
+OTHER_CELL = {"target": 33, "protocol": "as-is", "finetune_epochs": 1}
+
+
+def test_the_key_of_an_example_never_changes():
+    # whoever changes it takes from every user the records made so far: raise FORMAT instead
+    assert RUN.key == "0c78f79c96504970"
+    assert CELL.key == "9429a598df292d14"
+
+
+def test_a_key_changes_with_every_field():
+    assert set(OTHER) == {field.name for field in fields(SourceRun)}
+    assert {"run", *OTHER_CELL} == {field.name for field in fields(Cell)}
+    runs = [RUN, *(replace(RUN, **{name: value}) for name, value in OTHER.items())]
+    assert len({run.key for run in runs}) == len(runs)
+    cells = [*(Cell(run=run, target=32, protocol="requery") for run in runs)]
+    cells += [replace(CELL, **{name: value}) for name, value in OTHER_CELL.items()]
+    assert len({cell.key for cell in cells} | {run.key for run in runs}) == len(cells) + len(runs)
+
+
+def test_equal_cells_have_equal_keys():
+    again = Cell(protocol="requery", target=32, run=replace(RUN))
+    assert again == CELL
+    assert again.key == CELL.key
+
+
+def test_a_rate_is_the_same_whether_written_as_1_or_as_1_0(lab):
+    whole, real = (lab.plan(learning_rate=rate) for rate in (1, 1.0))
+    assert [cell.key for cell in whole] == [cell.key for cell in real]
+
+
+def test_the_fields_of_a_cell_are_flat_and_complete():
+    assert CELL.fields == {
+        **{field.name: getattr(RUN, field.name) for field in fields(SourceRun)},
+        "target": 32,
+        "protocol": "requery",
+        "finetune_epochs": 0,
+    }
+
+
+@pytest.mark.parametrize("finetune_epochs", [0, 3])
+@pytest.mark.parametrize("protocols", [None, ("resize", "requery+bn-recalibrate")])
+def test_a_study_has_exactly_its_cells(finetune_epochs, protocols):
+    dataset = load("gabors", limit=20)
+    config = StudyConfig(
+        model="flexnet[2,2]",
+        train=(8, 12),
+        test=(8, 16, 20),
+        seeds=(0, 5),
+        epochs=2,
+        finetune_epochs=finetune_epochs,
+        protocols=protocols,
+        limit=20,
+        batch_size=10,
+        learning_rate=0.5,
+        alias_penalty="gabor",
+    )
+    names = protocols or ("requery", "bandlimit", "as-is", "resize", "bn-recalibrate")
+    expected = set()
+    for source, seed in product((8, 12), (0, 5)):
+        common = {"model": "flexnet[2,2]", "dataset": "gabors", "data": dataset.fingerprint, "limit": 20}
+        common |= {"alias_penalty": "gabor", "epochs": 2, "batch_size": 10, "learning_rate": 0.5}
+        common |= {"source": source, "seed": seed}
+        entries = [(source, "source", 0), *((target, name, 0) for target, name in product((8, 16, 20), names))]
+        if finetune_epochs:
+            entries += [(target, "finetune", 3) for target in (8, 16, 20)]
+        for target, protocol, epochs in entries:
+            cell = {**common, "target": target, "protocol": protocol, "finetune_epochs": epochs}
+            expected.add(frozenset(cell.items()))
+    cells = plan(config, dataset)
+    assert len(cells) == len(expected)
+    assert {frozenset(cell.fields.items()) for cell in cells} == expected
+    for run in {cell.run for cell in cells}:
+        assert next(cell for cell in cells if cell.run == run).protocol == "source"
+
+
+def test_another_limit_is_another_run():
+    few = plan(StudyConfig(model="flexnet[2,2]", limit=20), load("gabors", limit=20))
+    more = plan(StudyConfig(model="flexnet[2,2]", limit=21), load("gabors", limit=21))
+    assert not {cell.key for cell in few} & {cell.key for cell in more}
+    assert few[0].run.data != more[0].run.data

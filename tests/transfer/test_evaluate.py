@@ -1,0 +1,100 @@
+"""Laws of evaluation: every image is counted once, and calibration sees training images only."""
+
+import pytest
+import torch
+from torch import nn
+
+from restool.data import Batches, Split
+from restool.data.dataset import stored
+from restool.models import ModelSpec
+from restool.transfer import correct_predictions, evaluate_model, resolve_protocol
+from restool.transfer.evaluate import EVALUATION_BATCH, RECALIBRATION_IMAGES, calibration_images, transfer
+
+CPU = torch.device("cpu")
+CLASSES = tuple("abc")
+
+
+def dataset(train: int = 250, test: int = 230, *, size: int = 6):
+    random = torch.Generator().manual_seed(0)
+    parts = {
+        part: Split(torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=random), torch.arange(n) % 3)
+        for part, n in {"train": train, "validation": 20, "test": test}.items()
+    }
+    return stored("noise", parts, CLASSES, augment=True)
+
+
+class Brightest(nn.Module):
+    """The class is the brightest channel."""
+
+    def forward(self, images):
+        return images.mean((2, 3))
+
+
+def test_predictions_are_compared_in_stored_order():
+    data, steps = dataset(), []
+    batches = Batches(data, "test", 6, batch_size=EVALUATION_BATCH, device=CPU)
+    correct = correct_predictions(Brightest(), batches, lambda: steps.append(1))
+    split = data.split("test", 6)
+    mean, std = torch.tensor(data.mean)[:, None, None], torch.tensor(data.std)[:, None, None]
+    expected = ((split.images / 255 - mean) / std).mean((2, 3)).argmax(1) == split.labels
+    assert correct.dtype == torch.bool
+    assert torch.equal(correct, expected)
+    assert 0 < correct.sum() < len(correct) == 230
+    assert len(steps) == 3
+
+
+def test_rows_are_accuracies_by_protocol_and_target():
+    data, spec = dataset(), ModelSpec("flexnet[3,4]-conv3", 3, 3, 6)
+    torch.manual_seed(0)
+    model = spec.build().eval()
+    rows = evaluate_model(model, spec, data, [6, 9], protocols=["resize", "interpolate"], device=CPU)
+    assert [(row["protocol"], row["target"]) for row in rows] == [
+        ("resize", 6),
+        ("resize", 9),
+        ("interpolate", 6),
+        ("interpolate", 9),
+    ]
+    for row in rows:
+        moved, sizes = transfer(model, resolve_protocol(row["protocol"]), data, 6, row["target"], device=CPU)
+        images, labels = zip(*Batches(data, "test", sizes, batch_size=17, device=CPU).epoch(), strict=True)
+        with torch.no_grad():
+            hits = sum(int((moved(x).argmax(1) == y).sum()) for x, y in zip(images, labels, strict=True))
+        assert row["accuracy"] == pytest.approx(hits / 230)
+        assert row["n"] == 230
+    assert rows[0]["accuracy"] == rows[2]["accuracy"]
+    every = evaluate_model(model, spec, data, [6], device=CPU)
+    assert [row["protocol"] for row in every] == ["bandlimit", "interpolate", "as-is", "resize", "bn-recalibrate"]
+
+
+@pytest.mark.parametrize("train", [30, 100, 250, 1024, 1030, 1300])
+def test_calibration_sees_the_first_training_images_as_they_are_stored(train):
+    data = dataset(train)
+    seen = torch.cat(list(calibration_images(data, (6,), CPU)))
+    plain, _ = next(Batches(data, "train", 6, batch_size=train, device=CPU).epoch())
+    assert torch.equal(seen, plain[: len(seen)])
+    assert min(train, RECALIBRATION_IMAGES) <= len(seen) <= RECALIBRATION_IMAGES + EVALUATION_BATCH
+
+
+def test_calibration_passes_the_sizes_of_the_protocol(monkeypatch):
+    data = dataset()
+    shapes = [images.shape[2] for images in calibration_images(data, (9, 6), CPU)]
+    assert shapes == [6, 6, 6]
+    assert next(calibration_images(data, (9,), CPU)).shape == (100, 3, 9, 9)
+
+
+def test_only_recalibration_reads_training_images():
+    data = dataset()
+    read = []
+
+    def watched(part, size):
+        read.append(part)
+        return data.split(part, size)
+
+    spied = type(data)(**{**data.__dict__, "read": watched})
+    torch.manual_seed(0)
+    model = ModelSpec("flexnet[2,2]", 3, 3, 6).build().eval()
+    for name in ("requery", "bandlimit", "as-is", "resize"):
+        transfer(model, resolve_protocol(name), spied, 6, 9, device=CPU)
+    assert read == []
+    transfer(model, resolve_protocol("resize+bn-recalibrate"), spied, 6, 9, device=CPU)
+    assert read == ["train"]

@@ -1,0 +1,161 @@
+"""Laws of a results folder: records that can be read back, and keys that one process holds at a time."""
+
+import base64
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+import restool
+from restool.errors import UsageError
+from restool.transfer import BusyError, Cell, ResultsFolder, SourceRun
+from restool.transfer.cells import FORMAT
+from restool.transfer.records import environment
+
+CELL = Cell(
+    run=SourceRun(
+        model="flexnet-3",
+        dataset="gabors",
+        data="0123456789abcdef",
+        limit=None,
+        source=16,
+        seed=0,
+        alias_penalty="none",
+        epochs=8,
+        batch_size=64,
+        learning_rate=0.01,
+    ),
+    target=32,
+    protocol="requery",
+)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 1000])
+def test_a_record_gives_back_the_cell_and_every_prediction(tmp_path, n):
+    correct = torch.rand(n, generator=torch.Generator().manual_seed(n)) < 0.7
+    folder = ResultsFolder(tmp_path)
+    folder.write_record(CELL, correct, {"evaluate_seconds": 1.23456}, {"device": "cpu"})
+    assert folder.record(CELL) == tmp_path / "records" / f"{CELL.key}.json"
+    record = json.loads(folder.record(CELL).read_text())
+    assert set(record) == {"format", "key", "cell", "result", "timing", "environment"}
+    assert (record["format"], record["key"]) == (FORMAT, CELL.key)
+    run = record["cell"]
+    assert Cell(run=SourceRun(**{k: run.pop(k) for k in asdict(CELL.run)}), **run) == CELL
+    result = record["result"]
+    packed = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
+    bits = np.unpackbits(packed)[: result["n"]].astype(bool)
+    assert result["n"] == n
+    assert (bits == correct.numpy()).all()
+    assert result["accuracy"] == bits.mean()
+    assert record["timing"] == {"evaluate_seconds": 1.235}
+    assert record["environment"] == {"device": "cpu"}
+
+
+def test_a_record_says_what_made_it():
+    surroundings = environment("some GPU")
+    assert surroundings["restool"] == restool.__version__
+    assert surroundings["torch"] == torch.__version__
+    assert surroundings["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert surroundings["device"] == "some GPU"
+    json.dumps(surroundings)
+
+
+def test_a_write_that_fails_leaves_the_old_record_and_nothing_else(tmp_path, monkeypatch):
+    folder = ResultsFolder(tmp_path)
+    folder.write_record(CELL, torch.tensor([True]), {}, {})
+    before = folder.record(CELL).read_bytes()
+
+    def refuse(source, target):
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr("restool.files.os.replace", refuse)
+    with pytest.raises(OSError, match="No space left on device"):
+        folder.write_record(CELL, torch.tensor([False]), {}, {})
+    assert [file.read_bytes() for file in (tmp_path / "records").iterdir()] == [before]
+
+
+def test_opening_writes_nothing(tmp_path):
+    path = tmp_path / "deep" / "out"
+    folder = ResultsFolder(path)
+    folder.record(CELL)
+    folder.checkpoint(CELL.key)
+    assert list(tmp_path.iterdir()) == []
+    folder.create()
+    before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.iterdir()}
+    assert before
+    ResultsFolder(path).create()
+    assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.iterdir()} == before
+
+
+def test_a_folder_of_another_version_is_rejected(tmp_path):
+    ResultsFolder(tmp_path).create()
+    marker = tmp_path / "restool.json"
+    marker.write_text(json.dumps({**json.loads(marker.read_text()), "format": FORMAT + 1}))
+    message = (
+        rf"^.* was made by another version of restool \(format {FORMAT + 1}, this one writes {FORMAT}\); "
+        "choose another --out$"
+    )
+    with pytest.raises(UsageError, match=message):
+        ResultsFolder(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '"format"'])
+def test_a_damaged_marker_is_rejected(tmp_path, content):
+    (tmp_path / "restool.json").write_text(content)
+    with pytest.raises(UsageError, match=r"^.*restool\.json is damaged; choose another --out$"):
+        ResultsFolder(tmp_path)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(UsageError, match="^--out must be a folder, but .*out is a file$"):
+        ResultsFolder(tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_key_has_one_holder_and_other_keys_are_free(tmp_path):
+    first, second = ResultsFolder(tmp_path), ResultsFolder(tmp_path)
+    with first.lock("a"):
+        with pytest.raises(BusyError, match="^a$"), second.lock("a"):
+            pytest.fail("two holders")
+        with second.lock("b"):
+            pass
+    with second.lock("a"):
+        pass
+
+
+def test_a_key_is_free_again_after_an_error(tmp_path):
+    folder = ResultsFolder(tmp_path)
+    with pytest.raises(KeyError), folder.lock("a"):
+        raise KeyError
+    with folder.lock("a"):
+        pass
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from restool.transfer import ResultsFolder
+with ResultsFolder(Path(sys.argv[1])).lock("a"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_a_key_is_free_again_when_its_holder_is_killed(tmp_path):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(BusyError), ResultsFolder(tmp_path).lock("a"):
+            pytest.fail("two holders")
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.communicate()
+    with ResultsFolder(tmp_path).lock("a"):
+        pass
