@@ -1,5 +1,6 @@
 """The command line: parses and delegates. Heavy imports happen inside the commands, so that help is instant."""
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -78,8 +79,11 @@ def _fail_on_usage(error: typer.TyperException) -> NoReturn:
 
 
 def _fail_on_file(error: OSError) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except OSError:  # stdout itself is full or closed; Python would stumble over what is left in it once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
-        sys.stderr.close()
         sys.exit(1)
     place = f" {error.filename}" if error.filename else ""
     reason = error.strerror or str(error)

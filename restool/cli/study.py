@@ -27,7 +27,7 @@ class Place:
     time_limit: float | None = None
 
     def __post_init__(self) -> None:
-        if self.time_limit is not None and self.time_limit <= 0:
+        if self.time_limit is not None and not self.time_limit > 0:
             raise UsageError(f"--time-limit takes minutes above 0, but got {self.time_limit}")
 
 

@@ -1,6 +1,7 @@
 """Help: complete, understandable without torch, and loaded without it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -91,8 +92,9 @@ def test_the_completion_script_is_for_the_shell_that_is_named(restool):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
 def test_output_that_cannot_be_written_is_an_error():
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "restool", "--version"]
-        answer = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        answer = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=buffered)
     assert answer.returncode == 2
     assert answer.stderr == "restool: cannot use: No space left on device; free the disk or choose another folder\n"

@@ -17,6 +17,7 @@ STUDY = ["sweep", "--model", "flexnet[4,4]", "--limit", "40", "--batch-size", "1
 STUDY += ["--protocols", "requery,resize", "--epochs", str(EPOCHS)]
 CELLS = 5
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}  # the number of threads may change the last bit of a sum
+ENVIRONMENT.pop("PYTHONUNBUFFERED", None)  # or a closed pipe is noticed earlier than it is for a user
 WAIT_SECONDS = 120
 
 LOGGED = """

@@ -2,6 +2,12 @@
 
 import pytest
 
+
+def typed(value: list[str] | str) -> str:
+    """The name of a case: what is typed, without the message."""
+    return " ".join(value) if isinstance(value, list) else ""
+
+
 SWEEP = [
     (["--model", "flexnet7"], r"unknown model 'flexnet7'; the nearest is 'flexnet-7', the known ones are flexnet-3, "),
     (["--model", "flexnet[4]"], r"'flexnet\[4\]' needs positive widths: flexnet\[STEM,BLOCK,...\]"),
@@ -44,7 +50,7 @@ SWEEP = [
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), SWEEP, ids=lambda value: " ".join(value)[:40])
+@pytest.mark.parametrize(("options", "message"), SWEEP, ids=typed)
 def test_a_bad_option_is_named_with_its_rule_value_and_mend(restool, here, options, message):
     answer = restool("sweep", *options)
     assert answer.status == 2
@@ -74,7 +80,7 @@ def _raise(message: str) -> None:
         (["import", "flexconv:a.pt"], "missing option '--out'; see `restool import --help`"),
         (["import", "flexconv:a.pt", "--out", "a.pt"], "--out must end in .safetensors, but is a.pt"),
     ],
-    ids=lambda value: " ".join(value)[:40],
+    ids=typed,
 )
 def test_a_command_that_cannot_be_run_says_why(restool, here, arguments, message):
     answer = restool(*arguments)
