@@ -52,7 +52,7 @@ def about(
 def main() -> None:
     """Run the command line; every error a user can mend ends as one line on stderr and its exit status."""
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="restool", standalone_mode=False)
         sys.stdout.flush()
     except RestoolError as error:
         _fail(str(error), error.exit_status)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restool.cli import options
-from restool.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +36,6 @@ def evaluate(
     """
     from restool.cli.study import choose_device, split_names
     from restool.data import load
-    from restool.models import find_model
     from restool.training import load_model
     from restool.transfer import applicable, parse_numbers, resolve_protocol
     from restool.transfer.config import SMALLEST_SIZE
@@ -48,8 +46,6 @@ def evaluate(
         resolve_protocol(name)
     chosen = choose_device(device)
     model, stored = load_model(checkpoint, chosen)
-    if find_model(stored.spec.name).dims != 2:
-        raise UsageError(f"{stored.spec.name} takes sequences, and data sets hold images; choose an image model")
     data = load(dataset, data_dir=data_dir, download=download, limit=limit)
     cases = [(name, size) for name in asked or applicable(model) for size in sizes]
     rows = _evaluate(model, stored.spec, data, cases, device=chosen, text=f"test {checkpoint.name}")

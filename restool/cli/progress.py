@@ -105,6 +105,7 @@ class ProgressBars:
         self.deadline = None if time_limit is None else time.monotonic() + 60 * time_limit
         self.position: Callable[[], str] = lambda: ""
         self._next_line = time.monotonic() + LOG_SECONDS
+        self._told_waiting = False
 
     @contextmanager
     def activity(self, text: str, steps: int, done: int = 0) -> Iterator[Watcher]:
@@ -115,6 +116,12 @@ class ProgressBars:
             yield Watcher(shown, self.deadline)
         finally:
             shown.close()
+
+    def waiting(self, cells: int) -> None:
+        """Told once, however long it takes."""
+        if not self._told_waiting:
+            print(f"restool: waiting for {cells} cells that another process works on", file=sys.stderr)
+        self._told_waiting = True
 
     def failed(self, text: str, reason: str) -> None:
         """One line for a failed cell."""

@@ -125,6 +125,8 @@ def digest(parts: Mapping[Part, Split]) -> str:
 
 def stored(name: str, parts: Mapping[Part, Split], class_names: tuple[str, ...], *, augment: bool) -> Dataset:
     """The data set of images that exist at one size; channels, size and normalisation follow from the images."""
+    if len(class_names) < 2:
+        raise UsageError(f"{name} must have at least 2 classes, but has {len(class_names)}; label the images by class")
     channels, size = parts["train"].images.shape[1:3]
     mean, std = NORMALISATION[channels]
     return Dataset(

@@ -6,6 +6,7 @@ trained at. Left out are the official buffers of a current resolution (`train_le
 
 import pickle
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ def _load_state(path: Path) -> State:
     if not path.is_file():
         raise MissingDataError(f"no checkpoint at {path}; give the path of an official FlexConv .pt file")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch speaks of pickle protocols; the error below says it all
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     # garbage can end torch's reader in any exception; only a class or function it will not call means pickle code
     except Exception as error:
         if not (isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower()):

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from restool.errors import MissingDataError, UsageError
+from restool.errors import MissingDataError, RestoolError, UsageError
 from restool.models import ModelSpec
 
 FORMAT = 1
@@ -83,12 +83,23 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise MissingDataError(f"no checkpoint at {path}; `restool ls runs` lists those of a results folder")
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("restool", "null"))
+            text = (file.metadata() or {}).get("restool")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a method, not a dict)
     except (SafetensorError, OSError) as error:
-        raise MissingDataError(f"{path.name} is damaged or no safetensors file; train or import it again") from error
-    if header is None:
+        raise MissingDataError(
+            f"{path.name} is damaged or no safetensors file; delete it, then train or import it again"
+        ) from error
+    if text is None:
         raise UsageError(f"{path.name} was not written by restool; a foreign checkpoint is read with `restool import`")
+    try:
+        return _parse(path, json.loads(text), tensors)
+    except RestoolError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise MissingDataError(f"{path.name} has a damaged header; delete it, then train or import it again") from error
+
+
+def _parse(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
     if header["format"] != FORMAT:
         raise UsageError(f"{path.name} has format {header['format']}, this restool reads {FORMAT}; train it again")
     optimizer: dict[int, dict[str, Tensor]] = {}

@@ -92,6 +92,7 @@ def train(
             last.restore_optimizer(optimizer)
     for epoch in range(len(history), recipe.epochs):
         figures = _epoch(model, batches, recipe, optimizer, epoch=epoch, size=size, seed=seed, watch=watch)
+        _require_finite_weights(model, epoch + 1, recipe)
         if validate is not None:
             figures["validation_accuracy"] = validate(model.eval())
         history.append(figures)
@@ -154,4 +155,12 @@ def _require_finite(loss: float, epoch: int, recipe: Recipe) -> None:
     if not math.isfinite(loss):
         raise TrainingDivergedError(
             f"the loss became {loss} in epoch {epoch} of {recipe.epochs}; lower --learning-rate"
+        )
+
+
+def _require_finite_weights(model: nn.Module, epoch: int, recipe: Recipe) -> None:
+    """The loss of an epoch's last step is that before its update."""
+    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+        raise TrainingDivergedError(
+            f"the weights became infinite in epoch {epoch} of {recipe.epochs}; lower --learning-rate"
         )

@@ -16,6 +16,8 @@ MASK_RATE_FACTOR = 0.1
 """Learning rate of mask parameters over that of all others."""
 
 FINAL_LEARNING_RATE = 1e-6
+HIGHEST_RATE = 1e30
+"""Above it, float32 has no room for a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +44,8 @@ class Recipe:
             raise UsageError(f"--epochs must be 0 or more, but is {self.epochs}")
         if self.batch_size < 2:
             raise UsageError(f"--batch-size must be at least 2 (batch norm needs it), but is {self.batch_size}")
-        if not 0 < self.learning_rate < math.inf:
-            raise UsageError(f"--learning-rate must be positive, but is {self.learning_rate}")
+        if not 0 < self.learning_rate <= HIGHEST_RATE:
+            raise UsageError(f"--learning-rate must lie above 0 and up to {HIGHEST_RATE:g}, but is {self.learning_rate}")
         if self.alias_penalty not in get_args(AliasPenalty):
             raise UsageError(f"--alias-penalty must be none, gabor or gabor+mask, but is {self.alias_penalty!r}")
 

@@ -13,6 +13,8 @@ from restool.training.recipe import AliasPenalty
 from restool.transfer.protocols import FINETUNE, PROTOCOLS, resolve_protocol
 
 SMALLEST_SIZE = 4
+MOST_VALUES = 1000
+"""Of one range: more is a slip of the finger."""
 
 DEFAULT_EPOCHS = {"gabors": 8}
 """Epochs of training where a user names none; the official 100 for real data."""
@@ -51,6 +53,9 @@ def _parse_range(part: str, option: str) -> Sequence[int]:
         return [int(first)]
     if int(last) < int(first) or (step and int(step) < 1):
         raise UsageError(f"{option} takes ranges that run upwards by 1 or more, such as 28..36:2, but got {part!r}")
+    count = (int(last) - int(first)) // int(step or 1) + 1  # len() of a range overflows
+    if count > MOST_VALUES:
+        raise UsageError(f"{option} takes ranges of at most {MOST_VALUES} values, but {part!r} has {count}")
     return range(int(first), int(last) + 1, int(step or 1))
 
 

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from restool.data import Batches, Dataset
 from restool.errors import UsageError
-from restool.models import ModelSpec
+from restool.models import ModelSpec, find_model
 from restool.transfer.protocols import Protocol, applicable, resolve_protocol
 
 EVALUATION_BATCH = 100
-RECALIBRATION_IMAGES = 1024
+RECALIBRATION_IMAGES = 1100
 
 
 @torch.no_grad()
@@ -83,6 +83,8 @@ def evaluate_model(
             f"{spec.name} takes {expected[0]} channels and {expected[1]} classes, "
             f"but {dataset.name} has {found[0]} and {found[1]}; choose another --dataset"
         )
+    if find_model(spec.name).dims != 2:
+        raise UsageError(f"{spec.name} takes sequences, and data sets hold images; choose an image model")
     rows = []
     for name in applicable(model) if protocols is None else protocols:
         protocol = resolve_protocol(name)

@@ -13,7 +13,7 @@ from torch import nn
 from restool.data import Batches, Dataset, Part
 from restool.errors import RestoolError
 from restool.models import ModelSpec
-from restool.training import Recipe, train
+from restool.training import Recipe, load_checkpoint, train
 from restool.training.loop import Watch
 from restool.transfer.cells import Cell, SourceRun
 from restool.transfer.config import StudyConfig
@@ -28,9 +28,12 @@ class Progress(Interface):
     """How a study tells what it does; it may raise from `Watch.step` to stop the study."""
 
     @contextmanager
-    def activity(self, text: str, steps: int) -> Iterator[Watch]:
-        """Something of a known number of steps."""
+    def activity(self, text: str, steps: int, done: int = 0) -> Iterator[Watch]:
+        """Something of a known number of steps, of which some may be done before it starts."""
         ...
+
+    def waiting(self, cells: int) -> None:
+        """All missing cells, so many, are in the hands of other processes."""
 
     def failed(self, text: str, reason: str) -> None:
         """A cell has failed; the study goes on."""
@@ -61,6 +64,7 @@ class Study:
         self.config, self.dataset, self.folder = config, dataset, folder
         self.device, self.progress = device, progress
         self._model: tuple[SourceRun, nn.Module] | None = None
+        self._failed: dict[SourceRun, RestoolError] = {}
         self._train_seconds: dict[str, float] = {}
         self._environment = environment(device_name(device))  # of the code as it was when it was read
 
@@ -80,6 +84,7 @@ class Study:
                     outcome.failed.append(cell)
                     self.progress.failed(describe(cell), str(error).splitlines()[0])
             if len(busy) == len(pending):
+                self.progress.waiting(len(busy))
                 time.sleep(WAIT_SECONDS)
             pending = busy
         return outcome
@@ -89,13 +94,20 @@ class Study:
 
         Raises:
             BusyError: another process is training it.
+            RestoolError: its training failed, in this call or an earlier one.
         """
+        if run in self._failed:
+            raise self._failed[run]
         if self._model is not None and self._model[0] == run:
             return self._model[1]
         with self.folder.lock(run.key):
             torch.manual_seed(run.seed)
             model = self.spec(run.model, run.source).build().to(self.device)
-            self._train(model, self.config.recipe, run, size=run.source, seed=run.seed, key=run.key)
+            try:
+                self._train(model, self.config.recipe, run, size=run.source, seed=run.seed, key=run.key)
+            except RestoolError as error:
+                self._failed[run] = error
+                raise
         self._model = run, model
         return model
 
@@ -131,8 +143,13 @@ class Study:
         batches = self._batches("train", (size,), recipe.batch_size, augment=self.dataset.augment)
         validation = self._batches("validation", (size,), EVALUATION_BATCH)
         started = time.perf_counter()
-        text = f"train {run.model} at {size} px, seed {run.seed}"
-        with self.progress.activity(text, recipe.epochs * len(batches)) as watch:
+        path = self.folder.checkpoint(key)
+        done = load_checkpoint(path).epoch if path.exists() else 0
+        text = (
+            f"train {run.model} at {size} px" if key == run.key else f"fine-tune {run.model} {run.source} -> {size} px"
+        )
+        steps = len(batches)
+        with self.progress.activity(f"{text}, seed {run.seed}", recipe.epochs * steps, done * steps) as watch:
             train(
                 model,
                 batches,
@@ -140,14 +157,15 @@ class Study:
                 spec=self.spec(run.model, run.source),
                 size=size,
                 seed=seed,
-                checkpoint=self.folder.checkpoint(key),
+                checkpoint=path,
                 validate=lambda trained: float(
                     correct_predictions(native_transfer(trained, 1.0), validation).float().mean()
                 ),
                 facts={**asdict(run), "size": size, "trained_epochs": recipe.epochs},
                 watch=watch,
             )
-        self._train_seconds[key] = time.perf_counter() - started
+        if not done:  # the seconds of a part are not those of the training
+            self._train_seconds[key] = time.perf_counter() - started
 
     def _batches(self, part: Part, sizes: tuple[int, ...], batch_size: int, *, augment: bool = False) -> Batches:
         return Batches(self.dataset, part, sizes, batch_size=batch_size, device=self.device, augment=augment)
@@ -160,7 +178,8 @@ class Study:
 def describe(cell: Cell) -> str:
     """A cell in a few words."""
     where = f"{cell.run.source} -> {cell.target} px" if cell.protocol != SOURCE else f"{cell.run.source} px"
-    how = f"{cell.protocol} {cell.finetune_epochs} epochs" if cell.protocol == FINETUNE else cell.protocol
+    plural = "" if cell.finetune_epochs == 1 else "s"
+    how = f"{cell.protocol} {cell.finetune_epochs} epoch{plural}" if cell.protocol == FINETUNE else cell.protocol
     return f"{cell.run.model} {where}, {how}, seed {cell.run.seed}"
 
 

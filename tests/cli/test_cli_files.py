@@ -115,8 +115,8 @@ def checkpoints(here, swept):
     ("name", "status", "message"),
     [
         ("missing", 4, "no checkpoint at missing.safetensors; `restool ls runs` lists those of a results folder"),
-        ("cut", 4, "cut.safetensors is damaged or no safetensors file; train or import it again"),
-        ("text", 4, "text.safetensors is damaged or no safetensors file; train or import it again"),
+        ("cut", 4, "cut.safetensors is damaged or no safetensors file; delete it, then train or import it again"),
+        ("text", 4, "text.safetensors is damaged or no safetensors file; delete it, then train or import it again"),
         ("foreign", 2, "foreign.safetensors was not written by restool; a foreign checkpoint is read with `restool im"),
         ("narrow", 2, "narrow.safetensors does not fit flexnet[4,5]-conv3: size mismatch for"),
         ("grey", 2, "flexnet[4,4]-conv3 takes 1 channels and 10 classes, but gabors has 3 and 10; choose another --da"),

@@ -137,7 +137,8 @@ def test_a_truncated_checkpoint_is_called_damaged(tmp_path, share):
     content = path.read_bytes()
     path.write_bytes(content[: math.floor(share * len(content))])
     with pytest.raises(
-        MissingDataError, match=r"^a\.safetensors is damaged or no safetensors file; train or import it again$"
+        MissingDataError,
+        match=r"^a\.safetensors is damaged or no safetensors file; delete it, then train or import it again$",
     ):
         load_checkpoint(path)
 
@@ -155,6 +156,13 @@ def test_a_foreign_safetensors_file_is_told_apart(tmp_path, header):
     message = r"^forged\.safetensors was not written by restool; a foreign checkpoint is read with `restool import`$"
     with pytest.raises(UsageError, match=message):
         load_checkpoint(forged(tmp_path, header))
+
+
+@pytest.mark.parametrize("text", ["", "{", "5", "[]", "{}", json.dumps({"format": checkpoints.FORMAT})])
+def test_a_damaged_header_is_told_apart(tmp_path, text):
+    message = r"^forged\.safetensors has a damaged header; delete it, then train or import it again$"
+    with pytest.raises(MissingDataError, match=message):
+        load_checkpoint(forged(tmp_path, {"restool": text}))
 
 
 @pytest.mark.parametrize("number", [0, checkpoints.FORMAT + 1])

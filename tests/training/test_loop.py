@@ -252,3 +252,19 @@ def test_a_loss_that_is_no_number_stops_training_and_names_the_epoch(batches, tm
         checkpoint = load_checkpoint(file)
         assert checkpoint.epoch == epoch - 1
         assert all(value.isfinite().all() for value in checkpoint.model.values())
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_weights_that_are_no_numbers_are_not_kept(batches, tmp_path, epoch):
+    file, model = tmp_path / "a.safetensors", fresh()
+
+    class Spoil(StopAt):
+        def step(self) -> None:
+            self.left -= 1
+            if self.left == 0:  # after the last loss of the epoch
+                model.head.bias.data[1] = math.inf
+
+    message = f"^the weights became infinite in epoch {epoch} of 3; lower --learning-rate$"
+    with pytest.raises(TrainingDivergedError, match=message):
+        train(model, batches, RECIPE, spec=SPEC, size=8, seed=0, checkpoint=file, watch=Spoil(epoch * STEPS))
+    assert (load_checkpoint(file).epoch if file.exists() else 0) == epoch - 1

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,20 +30,26 @@ class Stopped(Exception):  # noqa: N818 (not an error: a test asked for it)
 
 
 class Progress:
-    """Remembers activities, steps and failures, and may raise or act after a number of steps."""
+    """Remembers activities, steps, waits and failures, and may raise or act after a number of steps."""
 
     def __init__(self, stop_after: float = math.inf, act: Callable[[], None] | None = None) -> None:
         self.left, self.act = stop_after, act
         self.activities: list[str] = []
         self.steps: dict[str, int] = {}
         self.failures: list[tuple[str, str]] = []
+        self.waits: list[int] = []
 
     @contextmanager
-    def activity(self, text: str, steps: int) -> Iterator["Progress"]:
+    def activity(self, text: str, steps: int, done: int = 0) -> Iterator["Progress"]:
         self.activities.append(text)
         self.steps[text] = 0
         yield self
-        assert self.steps[text] <= steps
+        assert done + self.steps[text] == steps
+
+    @property
+    def trainings(self) -> dict[str, int]:
+        """Steps of what was trained or fine-tuned."""
+        return {text: steps for text, steps in self.steps.items() if not text.startswith("test")}
 
     def step(self) -> None:
         self.steps[self.activities[-1]] += 1
@@ -54,6 +61,9 @@ class Progress:
 
     def epoch(self, figures: dict[str, float]) -> None:
         pass
+
+    def waiting(self, cells: int) -> None:
+        self.waits.append(cells)
 
     def failed(self, text: str, reason: str) -> None:
         self.failures.append((text, reason))
@@ -100,3 +110,9 @@ def finished(lab, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("finished")
     lab.run(path)
     return path
+
+
+@pytest.fixture
+def folder(finished, tmp_path) -> Path:
+    """A copy of the finished study that may be written to."""
+    return shutil.copytree(finished, tmp_path / "copy")

@@ -83,6 +83,16 @@ def test_a_range_that_does_not_run_upwards_is_rejected(text):
         parse_numbers(text, "--seeds", least=0)
 
 
+@pytest.mark.parametrize(
+    ("text", "count"), [("4..1004", 1001), ("16,0..4000:2", 2001), ("4..99999999999999999999", 99999999999999999996)]
+)
+def test_a_range_that_nobody_means_is_rejected(text, count):
+    part = re.escape(text.split(",")[-1])
+    with pytest.raises(UsageError, match=f"^--test takes ranges of at most 1000 values, but '{part}' has {count}$"):
+        parse_numbers(text, "--test", least=0)
+    assert len(parse_numbers("4..1003", "--test", least=4)) == 1000
+
+
 @pytest.mark.parametrize(("text", "least"), [("3", 3), ("16,2..8", 2), ("0", 0), ("16,03", 3)])
 def test_a_value_that_is_too_small_is_rejected(text, least):
     with pytest.raises(UsageError, match=f"^--train takes values of at least 4, but got {least}$"):

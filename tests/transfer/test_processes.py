@@ -40,8 +40,9 @@ def test_a_killed_study_resumes_to_the_same_records(lab, finished, tmp_path, ste
     progress = lab.progress()
     assert lab.run(tmp_path, progress).failed == []
     assert lab.records(tmp_path) == lab.records(finished)
-    trained = sum(steps for text, steps in progress.steps.items() if text.startswith("train"))
-    assert trained == {3: 2 + 4, 16: 4}[step]  # two epochs of two steps, of which one was done, and two of fine-tuning
+    assert (
+        sum(progress.trainings.values()) == {3: 2 + 4, 16: 4}[step]
+    )  # two epochs of two steps, of which one was done, and two of fine-tuning
 
 
 def test_two_processes_share_a_study_and_repeat_nothing(lab, tmp_path):

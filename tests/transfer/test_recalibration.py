@@ -1,0 +1,68 @@
+"""Laws of batch-norm recalibration, with hooks as the oracle."""
+
+import copy
+
+import pytest
+import torch
+from movable import IMAGE_MODELS, images, trained
+from torch import nn
+
+from restool.testing import assert_close
+from restool.transfer import applicable, resolve_protocol
+from restool.transfer.protocols import recalibrate
+
+
+def batch_norms(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+
+
+def statistics_by_hooks(model: nn.Module, batches: list[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Averages over batches of the mean and the unbiased variance of what every batch norm receives."""
+    model, received = copy.deepcopy(model).eval(), []
+    for norm in batch_norms(model):
+        norm.train()
+        norm.register_forward_pre_hook(lambda norm, inputs: received.append(inputs[0].transpose(0, 1).flatten(1)))
+    for batch in batches:
+        model(batch)
+    norms = len(batch_norms(model))
+    seen = [received[index::norms] for index in range(norms)]
+    return [(torch.stack([x.mean(1) for x in xs]).mean(0), torch.stack([x.var(1) for x in xs]).mean(0)) for xs in seen]
+
+
+@pytest.mark.parametrize("name", IMAGE_MODELS)
+@torch.no_grad()
+def test_recalibrated_statistics_are_the_mean_over_batches_and_nothing_else_changes(name):
+    model = trained(name)
+    for norm in batch_norms(model):
+        norm.momentum = 0.03
+    batches = [images(12, count=count, seed=count) for count in (6, 6, 2)]
+    moved = resolve_protocol("bn-recalibrate").apply(model, 8, 12, calibration=iter(batches))
+    native = "requery" if "requery" in applicable(model) else "as-is"
+    expected = statistics_by_hooks(resolve_protocol(native).apply(model, 8, 12), batches)
+    for norm, (mean, variance) in zip(batch_norms(moved), expected, strict=True):
+        assert_close(norm.running_mean, mean, tolerance=5e-5)  # the average is a running one in float32
+        assert_close(norm.running_var, variance, tolerance=5e-5)
+        assert norm.momentum == 0.03
+    assert not any(module.training for module in moved.modules())
+    for before, after in zip(model.parameters(), moved.parameters(), strict=True):
+        assert torch.equal(before, after)
+
+
+@torch.no_grad()
+def test_a_composite_recalibrates_what_its_first_part_made():
+    model, batches = trained("flexnet[3,4]"), [images(12, seed=seed) for seed in range(3)]
+    composite = resolve_protocol("bandlimit+bn-recalibrate")
+    assert (composite.name, composite.recalibrates, composite.shrinks) == ("bandlimit+bn-recalibrate", True, False)
+    expected = resolve_protocol("bandlimit").apply(model, 8, 12)
+    recalibrate(expected, batches)
+    moved = composite.apply(model, 8, 12, calibration=batches)
+    assert torch.equal(moved(images(12)), expected(images(12)))
+    alone = resolve_protocol("bn-recalibrate").apply(model, 8, 12, calibration=batches)
+    requeried = resolve_protocol("requery+bn-recalibrate").apply(model, 8, 12, calibration=batches)
+    assert torch.equal(alone(images(12)), requeried(images(12)))
+    assert not torch.allclose(alone(images(12)), moved(images(12)))
+
+
+def test_recalibration_without_images_is_rejected():
+    with pytest.raises(ValueError, match="^calibration must hold at least one batch of images$"):
+        resolve_protocol("bn-recalibrate").apply(trained("flexnet[3,4]"), 8, 12)
