@@ -3,12 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= results/local
 
-.PHONY: help install demo test fast check clean
+.PHONY: help install demo test lint clean
 
 help:
 	@echo "make demo   install, then train at 16 px and test at 28..36 px on the built-in data (about 3 minutes)"
-	@echo "make test   install, then run the tests"
-	@echo "make check  lint, types and tests"
+	@echo "make test   install, then run the tests, the fast ones first"
+	@echo "make lint   style and types"
 
 install: .venv/installed
 
@@ -23,16 +23,13 @@ demo: install
 	$(BIN)/restool sweep --train 16 --test 28..36 --out $(OUT)
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto -m "not slow"
+	$(BIN)/pytest -n auto -m slow
 
-fast: install
-	$(BIN)/pytest -m "not slow"
-
-check: install
+lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

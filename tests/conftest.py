@@ -1,10 +1,13 @@
 """What every test may use: the shared reference material where it lies, and one tolerance table by dtype."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from restool.testing import TOLERANCE
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are many small operations; the workers share the cores
+
+from restool.testing import TOLERANCE  # noqa: E402 (torch reads the variable when it is imported)
 
 __all__ = ["TOLERANCE", "shared"]
 

@@ -111,8 +111,8 @@ WRONG = [
     ({"epochs": -1}, "^--epochs must be 0 or more, but is -1$"),
     ({"finetune_epochs": -2}, "^--finetune-epochs must be 0 or more, but is -2$"),
     ({"batch_size": 1}, r"^--batch-size must be at least 2 \(batch norm needs it\), but is 1$"),
-    ({"learning_rate": 0.0}, "^--learning-rate must be positive, but is 0.0$"),
-    ({"learning_rate": math.nan}, "^--learning-rate must be positive, but is nan$"),
+    ({"learning_rate": 0.0}, r"^--learning-rate must lie above 0 and up to 1e\+30, but is 0.0$"),
+    ({"learning_rate": math.nan}, r"^--learning-rate must lie above 0 and up to 1e\+30, but is nan$"),
     (
         {"protocols": ("requery", "rescale")},
         "^unknown protocol 'rescale'; the nearest is 'resize', the ",
