@@ -45,7 +45,9 @@ class Recipe:
         if self.batch_size < 2:
             raise UsageError(f"--batch-size must be at least 2 (batch norm needs it), but is {self.batch_size}")
         if not 0 < self.learning_rate <= HIGHEST_RATE:
-            raise UsageError(f"--learning-rate must lie above 0 and up to {HIGHEST_RATE:g}, but is {self.learning_rate}")
+            raise UsageError(
+                f"--learning-rate must lie above 0 and up to {HIGHEST_RATE:g}, but is {self.learning_rate}"
+            )
         if self.alias_penalty not in get_args(AliasPenalty):
             raise UsageError(f"--alias-penalty must be none, gabor or gabor+mask, but is {self.alias_penalty!r}")
 
