@@ -132,7 +132,8 @@ def _parts(group: Group) -> list[Part]:
         parts.append(Part(title, unit, "RdBu", Normalize(-limit, limit), True, before))
     if after:
         accuracy = group.cells["accuracy_percent"][tuned]
-        norm = Normalize(math.floor(accuracy.min()), math.floor(accuracy.max()) + 1)
+        top = min(math.floor(accuracy.max()) + 1, 100)
+        norm = Normalize(min(math.floor(accuracy.min()), top - 1), top)
         title = "After fine-tuning at the target: accuracy"
         parts.append(Part(title, "accuracy in percent", "YlGnBu", norm, False, after))
     return parts
