@@ -1,18 +1,18 @@
 """Checkpoints: one safetensors file, written atomically, with a JSON header that says how to rebuild the model."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from restool.errors import MissingDataError, RestoolError, UsageError
+from restool.files import write_atomically
 from restool.models import ModelSpec
 
 FORMAT = 1
@@ -45,7 +45,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write to a temporary file beside `path` and rename it, so that `path` is always a whole checkpoint."""
+    """Write a checkpoint, so that `path` is at any moment a whole one."""
     tensors = {f"model.{name}": value for name, value in checkpoint.model.items()}
     for index, state in checkpoint.optimizer.items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
@@ -56,19 +56,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "history": checkpoint.history,
         "facts": checkpoint.facts,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-            temporary,
-            metadata={"restool": json.dumps(header)},
-        )
-        os.replace(temporary, path)
-    except SafetensorError as error:  # how safetensors reports a full or read-only disk
-        raise OSError(f"{path.name}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    write_atomically(path, save(plain, metadata={"restool": json.dumps(header)}))
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

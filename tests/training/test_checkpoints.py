@@ -2,13 +2,14 @@
 
 import json
 import math
+import os
 
 import pytest
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 import restool.training.checkpoints as checkpoints
+from restool import files
 from restool.errors import MissingDataError, UsageError
 from restool.models import MODELS, ModelSpec
 from restool.training import Checkpoint, load_checkpoint, load_model, save_checkpoint
@@ -93,16 +94,16 @@ def test_a_restored_optimizer_takes_the_same_next_step(tmp_path):
         assert torch.equal(actual, expected)
 
 
-def half_written(tensors, path, metadata):
-    path.write_bytes(b"half a file")
-    raise SafetensorError("I/O error: No space left on device (os error 28)")
+def full_disk(descriptor):
+    os.truncate(descriptor, os.fstat(descriptor).st_size // 2)
+    raise OSError(28, "No space left on device")
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = written(tmp_path)
     before = path.read_bytes()
-    monkeypatch.setattr(checkpoints, "save_file", half_written)
-    with pytest.raises(OSError, match=r"^a\.safetensors: I/O error: No space left on device \(os error 28\)$"):
+    monkeypatch.setattr(files.os, "fsync", full_disk)
+    with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device$"):
         written(tmp_path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -117,7 +118,7 @@ def test_a_rename_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monk
         load_checkpoint(source)  # whole before it takes the place
         raise PermissionError(13, "Permission denied", str(target))
 
-    monkeypatch.setattr(checkpoints.os, "replace", refuse)
+    monkeypatch.setattr(files.os, "replace", refuse)
     with pytest.raises(PermissionError):
         written(tmp_path)
     assert path.read_bytes() == before

@@ -4,23 +4,11 @@ from dataclasses import fields, replace
 from itertools import product
 
 import pytest
+from example import CELL, RUN
 
 from restool.data import load
 from restool.transfer import Cell, SourceRun, StudyConfig, plan
 
-RUN = SourceRun(
-    model="flexnet-3",
-    dataset="gabors",
-    data="0123456789abcdef",
-    limit=None,
-    source=16,
-    seed=0,
-    alias_penalty="none",
-    epochs=8,
-    batch_size=64,
-    learning_rate=0.01,
-)
-CELL = Cell(run=RUN, target=32, protocol="requery")
 OTHER = {
     "model": "flexnet-5",
     "dataset": "cifar10",

@@ -10,29 +10,13 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
+from example import CELL
 
 import restool
 from restool.errors import UsageError
 from restool.transfer import BusyError, Cell, ResultsFolder, SourceRun
 from restool.transfer.cells import FORMAT
 from restool.transfer.records import environment
-
-CELL = Cell(
-    run=SourceRun(
-        model="flexnet-3",
-        dataset="gabors",
-        data="0123456789abcdef",
-        limit=None,
-        source=16,
-        seed=0,
-        alias_penalty="none",
-        epochs=8,
-        batch_size=64,
-        learning_rate=0.01,
-    ),
-    target=32,
-    protocol="requery",
-)
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 1000])

@@ -1,0 +1,17 @@
+"""One cell, for laws of keys and records."""
+
+from restool.transfer import Cell, SourceRun
+
+RUN = SourceRun(
+    model="flexnet-3",
+    dataset="gabors",
+    data="0123456789abcdef",
+    limit=None,
+    source=16,
+    seed=0,
+    alias_penalty="none",
+    epochs=8,
+    batch_size=64,
+    learning_rate=0.01,
+)
+CELL = Cell(run=RUN, target=32, protocol="requery")
