@@ -94,7 +94,7 @@ def assert_methods_agree(
     dtype: torch.dtype = torch.float32,
     correlation: Callable[..., Tensor] = correlate,
 ) -> None:
-    """Assert that direct and FFT correlation equal PyTorch's zero-padded one in float64: outputs and all gradients.
+    """Assert that direct, FFT and DFT correlation equal PyTorch's zero-padded one in float64, gradients too.
 
     Args:
         signal_shape: [B, I, *S].
@@ -108,7 +108,7 @@ def assert_methods_agree(
     inputs = [torch.randn(*shape, generator=random, dtype=torch.float64) for shape in shapes]
     upstream = torch.randn(signal_shape[0], kernel_shape[0], *signal_shape[2:], generator=random, dtype=torch.float64)
     expected = _output_and_gradients(partial(_padded_correlation, causal=causal), inputs, upstream)
-    for method in ("direct", "fft"):
+    for method in ("direct", "fft", "dft"):
         ours = partial(correlation, causal=causal, method=method)
         actual = _output_and_gradients(ours, [tensor.to(dtype) for tensor in inputs], upstream.to(dtype))
         for result, oracle in zip(actual, expected, strict=True):

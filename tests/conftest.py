@@ -1,13 +1,22 @@
 """What every test may use: the shared reference material where it lies, and one tolerance table by dtype."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are many small operations; the workers share the cores
 
-from restool.testing import TOLERANCE  # noqa: E402 (torch reads the variable when it is imported)
+import torch  # noqa: E402 (reads the variable when it is imported)
+
+from restool.nn import calibration  # noqa: E402
+from restool.testing import TOLERANCE  # noqa: E402
+
+# no test depends on how fast this machine is: methods are chosen by the reference rates, in child processes too
+os.environ["RESTOOL_CACHE"] = tempfile.mkdtemp(prefix="restool-tests-")
+for dtype in (torch.float32, torch.float64, torch.bfloat16):
+    calibration.write(calibration.rates_file(torch.device("cpu"), dtype), calibration.REFERENCE)
 
 __all__ = ["TOLERANCE", "shared"]
 

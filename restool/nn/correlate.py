@@ -1,16 +1,17 @@
-"""Cross-correlation of a signal with kernels as large as the signal, by the cheapest of three methods.
+"""Cross-correlation of a signal with kernels as large as the signal, by the cheapest of four methods.
 
     same:    y[i] = sum_k K[k] x[i + k - R]       K has 2R + 1 taps along every axis
     causal:  y[t] = sum_k K[k] x[t + k - (K-1)]   the last tap meets the current step
 
-Both are one rule, y[i] = sum_k K[k] x[i + k - before], where x is zero outside, `before` is R or K - 1.
+    direct   PyTorch's convolution
+    fft      spectra of signal and kernel by FFT, one matrix product per frequency
+    basis    the same for a kernel that is a combination of few functions: their spectra are combined instead of taps
+    dft      as basis (or as fft, for taps), but the signal's spectrum is itself a product with a small matrix
 
-direct: PyTorch's convolution. fft: spectra of signal and kernel at the smallest exact length, one matrix product per
-frequency. basis: the same for a kernel that is a combination of few functions; their spectra are combined instead of
-the kernel's taps, so that neither the kernel nor its transform is ever made.
+All give the same result up to rounding. Under autocast `direct` and `dft` compute in the autocast dtype, `fft` and
+`basis` in float32 (there is no FFT of bfloat16); kernels and their spectra are always made in their own dtype.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -19,34 +20,61 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Method = Literal["auto", "direct", "fft", "basis"]
+from restool.nn.calibration import rates
+from restool.nn.cost import Choice, Way, choose, work
+from restool.nn.factored import FactoredKernel
+from restool.nn.geometry import Geometry
+from restool.nn.spectral import KernelSpectrum, correlate_spectrum, kernel_spectrum
 
-# Costs relative to a multiplication and addition of a direct convolution, from timings of FlexNet layers at 16..64 px.
-_MIX_COST = 2.0  # the same in the channel mix
-_TRANSFORM_COST = 45.0  # a point of a transform and a factor of two of its length
-_PRODUCT_COST = 1.0  # the same where basis functions or their spectra are combined
+Method = Literal["auto", "direct", "fft", "basis", "dft"]
 
 
 @dataclass(frozen=True)
-class FactoredKernel:
-    """A kernel whose channel pairs are combinations of H functions: K[o, i] = sum_h coefficients[o, i, h] basis[h].
+class PreparedKernel:
+    """A kernel made ready for signals of one size, to be used for many of them.
 
     Attributes:
-        coefficients: [O, I, H].
-        basis: [H, K] or [H, K_y, K_x].
+        geometry: of kernel and signals.
+        way: method it is made ready for.
+        taps: [O, I, *K] for the direct method.
+        spectrum: for the others.
     """
 
-    coefficients: Tensor
-    basis: Tensor
+    geometry: Geometry
+    way: Way
+    taps: Tensor | None = None
+    spectrum: KernelSpectrum | None = None
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """(O, I, *K), as of the dense kernel."""
-        return (*self.coefficients.shape[:2], *self.basis.shape[1:])
+    def bytes(self) -> int:
+        """Memory it holds."""
+        tensor = self.taps if self.spectrum is None else self.spectrum.planes
+        assert tensor is not None
+        return tensor.numel() * tensor.element_size()
 
-    def dense(self) -> Tensor:
-        """The kernel's taps, [O, I, *K]."""
-        return (self.coefficients.flatten(0, 1) @ self.basis.flatten(1)).view(self.shape)
+    def mixed(self) -> "PreparedKernel":
+        """The same with the spectrum of every channel pair made once, not anew for every signal."""
+        if self.spectrum is None:
+            return self
+        return PreparedKernel(self.geometry, self.way, spectrum=self.spectrum.mixed())
+
+    def correlate(self, signal: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Correlate signals [B, I, *size]: [B, O, *size].
+
+        Raises:
+            ValueError: the signal has another size.
+        """
+        if tuple(signal.shape[2:]) != self.geometry.size:
+            raise ValueError(f"the kernel is prepared for size {self.geometry.size}, got {tuple(signal.shape[2:])}")
+        device = signal.device.type
+        autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        if self.spectrum is None:
+            assert self.taps is not None
+            return _direct(signal, self.taps, bias, self.geometry.causal)
+        if autocast is None:
+            return correlate_spectrum(signal, self.spectrum, bias)
+        compute = autocast if self.spectrum.kind == "dft" else torch.float32
+        return correlate_spectrum(signal.to(compute), self.spectrum, bias).to(autocast)
 
 
 def correlate(
@@ -64,145 +92,55 @@ def correlate(
         kernel: [O, I, K] or [O, I, K_y, K_x]; odd along every axis unless causal. May be larger than the signal.
         bias: [O], added to every position.
         causal: outputs see the current and earlier positions only (1D).
-        method: "direct", "fft", "basis" (factored kernels only), or "auto", the cheapest by an operation count.
+        method: "direct", "fft", "basis" (factored kernels only), "dft", or "auto", the cheapest on this device.
 
     Returns:
-        [B, O, *size], differentiable with respect to signal, kernel and bias.
+        [B, O, *size], once differentiable with respect to signal, kernel and bias.
 
     Raises:
         ValueError: an even `same` kernel, a causal kernel in 2D, or a method that is unknown or does not fit.
     """
-    taps = kernel.shape[2:]
+    return prepare(kernel, signal, causal=causal, method=method).correlate(signal, bias)
+
+
+def prepare(
+    kernel: Tensor | FactoredKernel, signal: Tensor, *, causal: bool = False, method: Method = "auto"
+) -> PreparedKernel:
+    """Make a kernel ready for signals like the one given; arguments and errors as in `correlate`."""
+    taps = tuple(kernel.shape[2:])
+    _require_valid(taps, causal, method, factored=isinstance(kernel, FactoredKernel))
+    geometry = Geometry(tuple(signal.shape[2:]), taps, causal)
+    way = choose_method(kernel, signal, causal=causal).way if method == "auto" else method
+    if way == "direct":
+        return PreparedKernel(geometry, way, taps=kernel.dense() if isinstance(kernel, FactoredKernel) else kernel)
+    if way == "fft" and isinstance(kernel, FactoredKernel):
+        kernel = kernel.dense()
+    return PreparedKernel(geometry, way, spectrum=kernel_spectrum(kernel, geometry, "dft" if way == "dft" else "fft"))
+
+
+def choose_method(kernel: Tensor | FactoredKernel, signal: Tensor, *, causal: bool = False) -> Choice:
+    """What "auto" takes for a kernel and a signal, with the predicted seconds of every method that fits."""
+    hidden = len(kernel.basis) if isinstance(kernel, FactoredKernel) else None
+    training, device = torch.is_grad_enabled(), signal.device
+    dtype = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else signal.dtype
+    works = work(signal.shape, kernel.shape, causal=causal, hidden=hidden, training=training)
+    return choose(works, rates(device, dtype, correlate)[training])
+
+
+def _require_valid(taps: Sequence[int], causal: bool, method: str, *, factored: bool) -> None:
     if method not in get_args(Method):
         raise ValueError(f"method must be one of {', '.join(get_args(Method))}, but is {method!r}")
     if causal and len(taps) != 1:
         raise ValueError(f"causal correlation is for 1D signals, but the kernel has {len(taps)} axes")
     if not causal and any(k % 2 == 0 for k in taps):
         raise ValueError(f"kernel must be odd along every axis, but has {tuple(taps)} taps; pad it with a zero tap")
-    if method == "auto":
-        hidden = len(kernel.basis) if isinstance(kernel, FactoredKernel) else None
-        method = cheapest_method(signal.shape, kernel.shape, causal=causal, hidden=hidden)
-    if method == "basis":
-        if isinstance(kernel, Tensor):
-            raise ValueError("method basis needs a FactoredKernel; use direct, fft or auto for a tensor of taps")
-        return _spectral(signal, kernel, bias, causal)
-    dense = kernel.dense() if isinstance(kernel, FactoredKernel) else kernel
-    return (_direct if method == "direct" else _spectral)(signal, dense, bias, causal)
-
-
-def cheapest_method(
-    signal: Sequence[int], kernel: Sequence[int], *, causal: bool = False, hidden: int | None = None
-) -> Literal["direct", "fft", "basis"]:
-    """Method with the fewest weighted operations; arguments as in `method_costs`."""
-    costs = method_costs(signal, kernel, causal=causal, hidden=hidden)
-    return min(costs, key=lambda method: costs[method])
-
-
-def method_costs(
-    signal: Sequence[int], kernel: Sequence[int], *, causal: bool = False, hidden: int | None = None
-) -> dict[Literal["direct", "fft", "basis"], float]:
-    """Weighted operations of every method that fits.
-
-    Args:
-        signal: shape [B, I, *S].
-        kernel: shape [O, I, *K].
-        causal: as in `correlate`.
-        hidden: basis functions of a factored kernel, None for a tensor of taps.
-    """
-    batch, inputs, *size = signal
-    outputs, _, *taps = kernel
-    pairs = outputs * inputs
-    before = _before(taps if causal else [min(k, 2 * n - 1) for k, n in zip(taps, size, strict=True)], causal)
-    points = math.prod(fast_length(n + b) for n, b in zip(size, before, strict=True))
-    transform = _TRANSFORM_COST * points * math.log2(points)
-    spectral = batch * (inputs + outputs) * transform + 2 * _MIX_COST * batch * pairs * points
-    direct = float(batch * pairs * math.prod(size) * math.prod(taps))
-    if hidden is None:
-        return {"direct": direct, "fft": spectral + pairs * transform}
-    sampling = _PRODUCT_COST * pairs * hidden * math.prod(taps)
-    return {
-        "direct": direct + sampling,
-        "fft": spectral + pairs * transform + sampling,
-        "basis": spectral + hidden * transform + _PRODUCT_COST * pairs * hidden * points,
-    }
-
-
-def fast_length(minimum: int) -> int:
-    """Smallest even length >= minimum with no prime factor above 7: what FFT libraries transform fastest."""
-    length = minimum + minimum % 2
-    while _has_factor_above_7(length):
-        length += 2
-    return length
-
-
-def _has_factor_above_7(length: int) -> bool:
-    for factor in (2, 3, 5, 7):
-        while length % factor == 0:
-            length //= factor
-    return length > 1
+    if method == "basis" and not factored:
+        raise ValueError("method basis needs a FactoredKernel; use direct, fft, dft or auto for a tensor of taps")
 
 
 def _direct(signal: Tensor, kernel: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
     taps = kernel.shape[2:]
     if len(taps) == 2:
         return F.conv2d(signal, kernel, bias, padding=(taps[0] // 2, taps[1] // 2))
-    [before] = _before(taps, causal)
+    before = taps[0] - 1 if causal else taps[0] // 2
     return F.conv1d(F.pad(signal, (before, taps[0] - 1 - before)), kernel, bias)
-
-
-def _spectral(signal: Tensor, kernel: Tensor | FactoredKernel, bias: Tensor | None, causal: bool) -> Tensor:
-    """Circular correlation of period P >= n + before, with `before` zeros in front of the signal.
-
-    Indices that run over the end by at most `before` (same) wrap into those zeros, so n + before points are exact
-    where the usual padding takes n + 2 before.
-    """
-    size, axes = signal.shape[2:], tuple(range(2, signal.dim()))
-    if not causal:
-        kernel = _reachable(kernel, size)
-    before = _before(kernel.shape[2:], causal)
-    period = [fast_length(n + b) for n, b in zip(size, before, strict=True)]
-    padding: list[int] = []
-    for n, b, p in zip(reversed(size), reversed(before), reversed(period), strict=True):
-        padding += [b, p - n - b]
-    spectrum = torch.fft.rfftn(F.pad(signal, padding), dim=axes).flatten(2)  # [B, I, F]
-    # the channel mix is one matrix product per frequency, on contiguous matrices: anything else is copied one by one
-    mixed = spectrum.permute(2, 0, 1).contiguous() @ _conjugate_spectrum(kernel, period)  # [F, B, O]
-    mixed = mixed.permute(1, 2, 0).unflatten(2, [*period[:-1], period[-1] // 2 + 1])  # [B, O, *]
-    result = torch.fft.irfftn(mixed, s=period, dim=axes)
-    result = _take(result, [slice(n) for n in size])
-    return result if bias is None else result + bias.view(-1, *[1] * len(size))
-
-
-def _conjugate_spectrum(kernel: Tensor | FactoredKernel, period: Sequence[int]) -> Tensor:
-    """Complex conjugate of the kernel's spectrum, one matrix per frequency: [F, I, O]."""
-    axes = tuple(range(-len(period), 0))
-    if isinstance(kernel, Tensor):
-        spectrum = torch.fft.rfftn(kernel, s=period, dim=axes).flatten(2)  # [O, I, F]
-        return spectrum.conj().permute(2, 1, 0).resolve_conj().contiguous()
-    outputs, inputs, hidden = kernel.coefficients.shape
-    basis = torch.fft.rfftn(kernel.basis, s=period, dim=axes).flatten(1).T  # [F, H]
-    weights = kernel.coefficients.permute(2, 1, 0).reshape(hidden, inputs * outputs)
-    real, imaginary = basis.real @ weights, basis.imag @ weights  # [F, I O]
-    return torch.complex(real, -imaginary).view(-1, inputs, outputs)
-
-
-def _before(taps: Sequence[int], causal: bool) -> list[int]:
-    """Taps in front of the one that meets the output's own position, along every axis."""
-    return [k - 1 if causal else k // 2 for k in taps]
-
-
-def _reachable(kernel: Tensor | FactoredKernel, size: Sequence[int]) -> Tensor | FactoredKernel:
-    """Cut taps of a `same` kernel that never meet the signal: offsets of n pixels and more."""
-    slices = []
-    for taps, n in zip(kernel.shape[2:], size, strict=True):
-        cut = max(taps // 2 - (n - 1), 0)
-        slices.append(slice(cut, taps - cut))
-    if isinstance(kernel, FactoredKernel):
-        return FactoredKernel(kernel.coefficients, _take(kernel.basis, slices))
-    return _take(kernel, slices)
-
-
-def _take(tensor: Tensor, slices: Sequence[slice]) -> Tensor:
-    """Slices along the last axes."""
-    kept: list[slice] = [slice(None)] * (tensor.dim() - len(slices))
-    return tensor[(*kept, *slices)]

@@ -7,7 +7,10 @@ import torch.nn.functional as F
 from scipy.signal import correlate as scipy_correlate
 
 from restool.nn import FactoredKernel, correlate
-from restool.nn.correlate import cheapest_method, fast_length
+from restool.nn.calibration import REFERENCE
+from restool.nn.correlate import choose_method, prepare
+from restool.nn.cost import choose, work
+from restool.nn.geometry import fast_length
 from restool.testing import assert_close, assert_methods_agree
 
 DTYPES = [torch.float32, torch.float64]
@@ -44,7 +47,7 @@ def test_methods_agree_on_same_sequences_in_output_and_gradients(length, taps):
     assert_methods_agree((2, 3, length), (4, 3, taps), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("method", ["auto", "direct", "fft"])
+@pytest.mark.parametrize("method", ["auto", "direct", "fft", "dft"])
 @pytest.mark.parametrize(("size", "taps"), [((7, 10), (5, 3)), ((6, 6), (9, 9))])
 def test_images_are_correlated_as_by_scipy(size, taps, method):
     random = np.random.default_rng(0)
@@ -57,7 +60,7 @@ def test_images_are_correlated_as_by_scipy(size, taps, method):
     assert_close(actual, torch.from_numpy(expected))
 
 
-@pytest.mark.parametrize("method", ["auto", "direct", "fft"])
+@pytest.mark.parametrize("method", ["auto", "direct", "fft", "dft"])
 def test_a_causal_output_is_the_sum_over_earlier_steps(method):
     random = np.random.default_rng(0)
     x, k = random.normal(size=20), random.normal(size=6)
@@ -66,7 +69,7 @@ def test_a_causal_output_is_the_sum_over_earlier_steps(method):
     assert_close(actual[0, 0], torch.tensor(expected, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("method", ["direct", "fft"])
+@pytest.mark.parametrize("method", ["direct", "fft", "dft"])
 def test_a_causal_output_ignores_later_steps(method):
     torch.manual_seed(0)
     signal, kernel = torch.randn(1, 2, 30, dtype=torch.float64), torch.randn(3, 2, 40, dtype=torch.float64)
@@ -77,15 +80,19 @@ def test_a_causal_output_ignores_later_steps(method):
     assert not torch.allclose(after[:, :, 17:], before[:, :, 17:])
 
 
+def chosen(signal, kernel, **options):
+    return choose(work(signal, kernel, **options), REFERENCE[True]).way
+
+
 @pytest.mark.parametrize("size", [16, 28, 32, 36, 64])
-def test_small_kernels_go_the_direct_way_and_kernels_of_33_taps_by_fft(size):
-    assert cheapest_method((64, 24, size, size), (24, 24, 3, 3)) == "direct"
-    assert cheapest_method((64, 24, size, size), (24, 24, 33, 33)) == "fft"
+def test_small_kernels_go_the_direct_way_and_kernels_of_33_taps_by_their_spectrum(size):
+    assert chosen((64, 24, size, size), (24, 24, 3, 3)) == "direct"
+    assert chosen((64, 24, size, size), (24, 24, 33, 33)) in ("fft", "dft")
 
 
 def test_long_causal_kernels_go_by_fft():
-    assert cheapest_method((8, 30, 1024), (30, 30, 1024)) == "fft"
-    assert cheapest_method((8, 30, 1024), (30, 30, 3)) == "direct"
+    assert chosen((8, 30, 1024), (30, 30, 1024), causal=True) == "fft"
+    assert chosen((8, 30, 1024), (30, 30, 3), causal=True) == "direct"
 
 
 def test_fast_length_is_the_next_even_number_without_a_prime_factor_above_7():
@@ -94,7 +101,7 @@ def test_fast_length_is_the_next_even_number_without_a_prime_factor_above_7():
         assert fast_length(minimum) == min(length for length in products if length >= minimum)
 
 
-@pytest.mark.parametrize("method", ["direct", "fft", "basis", "auto"])
+@pytest.mark.parametrize("method", ["direct", "fft", "basis", "dft", "auto"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("size", "taps", "causal"),
@@ -125,9 +132,20 @@ def test_a_factored_kernel_is_its_dense_kernel_in_output_and_gradients(size, tap
         assert_close(result, expected)
 
 
-def test_wide_factored_kernels_go_by_their_basis_and_narrow_ones_directly():
-    assert cheapest_method((64, 24, 32, 32), (24, 24, 33, 33), hidden=33) == "basis"
-    assert cheapest_method((64, 24, 32, 32), (24, 24, 3, 3), hidden=33) == "direct"
+def test_factored_kernels_go_directly_while_narrow_then_by_matrix_products_and_by_fft_on_large_images():
+    assert chosen((64, 24, 32, 32), (24, 24, 3, 3), hidden=33) == "direct"
+    assert chosen((64, 24, 32, 32), (24, 24, 33, 33), hidden=33) == "dft"
+    assert chosen((64, 24, 256, 256), (24, 24, 257, 257), hidden=33) == "basis"
+
+
+def test_auto_takes_the_way_that_it_explains():
+    kernel, signal = FactoredKernel(torch.randn(4, 3, 5), torch.randn(5, 9, 9)), torch.randn(2, 3, 12, 12)
+    choice = choose_method(kernel, signal)
+    seconds = list(choice.seconds.values())
+    assert seconds == sorted(seconds)
+    assert set(choice.seconds) == {"direct", "fft", "basis", "dft"}
+    assert prepare(kernel, signal).way == choice.way
+    assert str(choice).startswith(f"{choice.way}, because {choice.way} ")
 
 
 ERRORS = [
@@ -138,8 +156,18 @@ ERRORS = [
         r"^kernel must be odd along every axis, but has \(4, 3\) taps; pad it with a zero tap$",
     ),
     ((1, 1, 8, 8), (1, 1, 3, 3), {"causal": True}, "^causal correlation is for 1D signals, but the kernel has 2 axes$"),
-    ((1, 1, 8, 8), (1, 1, 3, 3), {"method": "FFT"}, "^method must be one of auto, direct, fft, basis, but is 'FFT'$"),
-    ((1, 1, 8, 8), (1, 1, 3, 3), {"method": "basis"}, "^method basis needs a FactoredKernel; use direct, fft or auto"),
+    (
+        (1, 1, 8, 8),
+        (1, 1, 3, 3),
+        {"method": "FFT"},
+        "^method must be one of auto, direct, fft, basis, dft, but is 'FFT'$",
+    ),
+    (
+        (1, 1, 8, 8),
+        (1, 1, 3, 3),
+        {"method": "basis"},
+        "^method basis needs a FactoredKernel; use direct, fft, dft or auto",
+    ),
 ]
 
 

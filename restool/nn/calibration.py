@@ -1,0 +1,182 @@
+"""Rates of a device: measured once in about two seconds, kept in a file that names the device.
+
+The time of every method on a few small problems is fitted by a call of its own and one rate for every kind of
+operation, all non-negative (least squares of relative errors). `RESTOOL_CACHE` names the folder of the files;
+otherwise it is `restool` in the user's cache folder. Where that cannot be written, each process measures for itself.
+"""
+
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from restool.files import write_atomically
+from restool.nn.cost import KINDS, WAYS, Rates, Way, work
+from restool.nn.factored import FactoredKernel
+
+Correlation = Callable[..., Tensor]
+"""`correlate`, handed in because it asks here for its rates."""
+
+PROBLEMS: tuple[tuple[int, int, int, int, tuple[Way, ...]], ...] = (  # batch, channels, size, taps, methods
+    (2, 4, 8, 3, WAYS),
+    (16, 32, 16, 3, WAYS),
+    (16, 32, 16, 17, ("basis", "dft")),
+    (16, 32, 32, 5, ("direct", "basis", "dft")),
+    (16, 32, 32, 9, ("direct",)),
+    (16, 32, 32, 33, ("basis", "dft")),
+    (4, 16, 64, 65, ("basis", "dft")),
+)
+HIDDEN = 33
+REPETITIONS = 5
+LONGEST = 0.1
+"""Seconds of one run above which a problem is not repeated as often."""
+
+REFERENCE = {
+    True: Rates(
+        call={"direct": 2.5e-4, "fft": 6e-4, "basis": 6e-4, "dft": 6e-4},
+        operation={"convolution": 5.3e-12, "dft": 1.0e-11, "fft": 2e-10, "mix": 1.2e-11},
+    ),
+    False: Rates(
+        call={"direct": 5e-5, "fft": 1.7e-4, "basis": 1.7e-4, "dft": 1.7e-4},
+        operation={"convolution": 5.0e-12, "dft": 1.0e-11, "fft": 2e-10, "mix": 1.2e-11},
+    ),
+}
+"""Rates with (True) and without gradients of one core of an AMD EPYC with AVX-512, in float32.
+
+They take the place of measured ones under `torch.use_deterministic_algorithms(True)`, where the method must not depend
+on a measurement.
+"""
+
+_known: dict[str, dict[bool, Rates]] = {}
+
+
+def rates(device: torch.device, dtype: torch.dtype, correlation: Correlation) -> dict[bool, Rates]:
+    """Rates of a device for a dtype, with (True) and without gradients: known, read, or measured and written."""
+    if torch.are_deterministic_algorithms_enabled():
+        return REFERENCE
+    key = _key(device, dtype)
+    if key not in _known:
+        path = rates_file(device, dtype)
+        found = _read(path)
+        if found is None:
+            measured = measure(device, dtype, correlation)
+            write(path, measured)
+            found = _read(path) or measured  # what another process wrote first serves all
+        _known[key] = found
+    return _known[key]
+
+
+def rates_file(device: torch.device, dtype: torch.dtype) -> Path:
+    """Where the rates of a device are kept."""
+    base = os.environ.get("RESTOOL_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "restool")
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", _key(device, dtype)).strip("-")
+    return Path(base).expanduser() / f"rates-{name}.json"
+
+
+def measure(device: torch.device, dtype: torch.dtype, correlation: Correlation) -> dict[bool, Rates]:
+    """Time every method on `PROBLEMS` and fit the rates; draws no global random numbers."""
+    return {training: _fit(_observe(device, dtype, correlation, training)) for training in (True, False)}
+
+
+def write(path: Path, found: dict[bool, Rates]) -> None:
+    """Keep rates for other processes; a folder that cannot be written is no error."""
+    modes = {"training": found[True], "forward": found[False]}
+    text = json.dumps({mode: {"call": r.call, "operation": r.operation} for mode, r in modes.items()}, indent=1)
+    try:
+        write_atomically(path, text.encode())
+    except OSError:
+        return
+
+
+def _observe(
+    device: torch.device, dtype: torch.dtype, correlation: Correlation, training: bool
+) -> list[tuple[Way, dict[str, float], float]]:
+    """(method, operations by kind, seconds) of every method on every problem."""
+    random = torch.Generator().manual_seed(0)
+    stored = dtype if dtype in (torch.float32, torch.float64) else torch.float32
+    observed = []
+    for batch, channels, size, taps, ways in PROBLEMS:
+        shapes = [(batch, channels, size, size), (channels, channels, HIDDEN), (HIDDEN, taps, taps)]
+        tensors = [torch.randn(shape, generator=random, dtype=stored).to(device) for shape in shapes]
+        works = work(shapes[0], (channels, channels, taps, taps), hidden=HIDDEN, training=training)
+        for way in ways:
+            run = partial(_run, correlation, way, tensors, dtype, training)
+            observed.append((way, works[way].kinds, _seconds(run, device)))
+    return observed
+
+
+def _run(correlation: Correlation, way: Way, tensors: list[Tensor], dtype: torch.dtype, training: bool) -> None:
+    leaves = [tensor.detach().requires_grad_(training) for tensor in tensors]
+    with torch.set_grad_enabled(training), torch.autocast(tensors[0].device.type, dtype, dtype != tensors[0].dtype):
+        output = correlation(leaves[0], FactoredKernel(leaves[1], leaves[2]), method=way)
+    if training:
+        torch.autograd.grad(output, leaves, torch.ones_like(output))
+
+
+def _seconds(run: Callable[[], None], device: torch.device) -> float:
+    """Shortest of a few runs after one that warms up."""
+    run()
+    best, spent, done = float("inf"), 0.0, 0
+    while done < REPETITIONS and spent < LONGEST * REPETITIONS:
+        _synchronize(device)
+        started = time.perf_counter()
+        run()
+        _synchronize(device)
+        elapsed = time.perf_counter() - started
+        best, spent, done = min(best, elapsed), spent + elapsed, done + 1
+    return best
+
+
+def _fit(observed: list[tuple[Way, dict[str, float], float]]) -> Rates:
+    """Least squares of relative errors; a rate is at least a tenth of the lowest that any problem shows by itself."""
+    from scipy.optimize import lsq_linear  # only here: its import costs more than a cached file
+
+    rows, least = [], {kind: float("inf") for kind in KINDS}
+    for way, kinds, seconds in observed:
+        counts = [float(way == other) for other in WAYS] + [kinds[kind] for kind in KINDS]
+        rows.append(np.array(counts) / seconds)
+        for kind, count in kinds.items():
+            least[kind] = min(least[kind], 0.1 * seconds / count) if count else least[kind]
+    lower = [0.0] * len(WAYS) + list(least.values())
+    scale = 1 / np.max(rows, axis=0)  # columns of one size
+    fitted = lsq_linear(np.array(rows) * scale, np.ones(len(rows)), bounds=(lower / scale, np.inf)).x * scale
+    values = [float(value) for value in fitted]
+    return Rates(dict(zip(WAYS, values, strict=False)), dict(zip(KINDS, values[len(WAYS) :], strict=True)))
+
+
+def _key(device: torch.device, dtype: torch.dtype) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{_cpu_name()} {torch.get_num_threads()}"
+    return f"{name} {str(dtype).removeprefix('torch.')} torch {torch.__version__}"
+
+
+def _cpu_name() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        match = re.search(r"^model name\s*: (.+)$", information.read_text(), re.MULTILINE)
+        if match:
+            return match[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _read(path: Path) -> dict[bool, Rates] | None:
+    """Rates of a file; None where there is none that can be used."""
+    try:
+        stored = json.loads(path.read_text())
+        modes = {True: stored["training"], False: stored["forward"]}
+        found = {mode: Rates(values["call"], values["operation"]) for mode, values in modes.items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if all({*r.call} == {*WAYS} and {*r.operation} == {*KINDS} for r in found.values()) else None
