@@ -48,9 +48,13 @@ class PreparedKernel:
     @property
     def bytes(self) -> int:
         """Memory it holds."""
-        tensor = self.taps if self.spectrum is None else self.spectrum.planes
-        assert tensor is not None
-        return tensor.numel() * tensor.element_size()
+        parts = [self.taps] if self.spectrum is None else [self.spectrum.planes, self.spectrum.coefficients]
+        return sum(part.numel() * part.element_size() for part in parts if part is not None)
+
+    @property
+    def mixed_bytes(self) -> int:
+        """Memory that `mixed` holds."""
+        return self.bytes if self.spectrum is None else self.spectrum.mixed_bytes
 
     def mixed(self) -> "PreparedKernel":
         """The same with the spectrum of every channel pair made once, not anew for every signal."""

@@ -7,6 +7,7 @@ CPU, and nothing of it is kept: the gradient computes it again. So a training st
 never makes the spectrum of a whole factored kernel.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -42,6 +43,12 @@ class KernelSpectrum:
     kind: Kind
     size: tuple[int, int]
     period: tuple[int, int]
+
+    @property
+    def mixed_bytes(self) -> int:
+        """Memory of the planes of `mixed`."""
+        pairs = self.planes.shape[2:] if self.coefficients is None else self.coefficients.shape[1:]
+        return 2 * self.planes.shape[1] * math.prod(pairs) * self.planes.element_size()
 
     def mixed(self) -> "KernelSpectrum":
         """The same with the spectrum of every channel pair, computed once for all signals to come."""

@@ -1,58 +1,77 @@
 """How one layer meets a new resolution: which discrete kernel it convolves with there."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from restool.nn import ContinuousConv, correlate, resample_kernel
+from restool.nn import ContinuousConv, FactoredKernel, resample_kernel
+from restool.nn.correlate import prepare
 from restool.nn.interpolate import Filter
+from restool.transfer.cache import CACHE, KernelKey, weights_digest
 
 M = TypeVar("M", bound=nn.Module)
-Sampler = Callable[[ContinuousConv, tuple[int, ...], float], Tensor]
+Sampler = Callable[[ContinuousConv, tuple[int, ...], float], FactoredKernel]
 """(layer, size of its input, target pixels per source pixel) -> discrete kernel [O, I, *K]."""
 
 
 class SampledConv(nn.Module):
-    """A continuous layer for evaluation: its kernel is sampled once for every input size and kept.
+    """A continuous layer for evaluation: its kernel is made once for every input size, see `restool.transfer.cache`.
 
-    It holds a copy of the layer, so later training of the original cannot make the kept kernels stale.
+    It holds a copy of the layer, so later training of the original does not change it.
     """
 
     def __init__(self, layer: ContinuousConv, sampler: Sampler, scale: float) -> None:
         super().__init__()
         self.layer, self.sampler, self.scale = copy.deepcopy(layer), sampler, scale
-        self.kernels: dict[tuple[int, ...], Tensor] = {}
+        self._digest: tuple[Hashable, str] | None = None
 
+    @torch.no_grad()
     def forward(self, signal: Tensor) -> Tensor:
         """[B, I, *size] -> [B, O, *size], without gradient."""
-        size = tuple(signal.shape[2:])
-        with torch.no_grad():
-            if size not in self.kernels:
-                self.kernels[size] = self.sampler(self.layer, size, self.scale)
-            layer = self.layer
-            return correlate(signal, self.kernels[size], layer.bias, causal=layer.causal, method=layer.method)
+        size, layer = tuple(signal.shape[2:]), self.layer
+        making = (self.sampler, self.scale, signal.dtype, signal.device)
+        kernel = CACHE.get(
+            KernelKey(self._weights(), size, making),
+            lambda: prepare(self.factored(size), signal, causal=layer.causal, method=layer.method),
+        )
+        return kernel.correlate(signal, layer.bias)
+
+    def factored(self, size: tuple[int, ...]) -> FactoredKernel:
+        """The discrete kernel for an input of a size."""
+        return self.sampler(self.layer, size, self.scale)
+
+    def _weights(self) -> str:
+        """Digest of the layer, computed anew when a tensor of it was written to or exchanged."""
+        state = tuple((tensor.data_ptr(), tensor._version) for tensor in self.layer.state_dict().values())
+        if self._digest is None or self._digest[0] != state:
+            self._digest = state, weights_digest(self.layer)
+        return self._digest[1]
 
 
-def requery(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> Tensor:
+def requery(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> FactoredKernel:
     """The continuous kernel sampled on the target grid, scaled by pixel area."""
-    return layer.sample(size)
+    return layer.factored(size)
 
 
-def bandlimit(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> Tensor:
+def bandlimit(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> FactoredKernel:
     """The kernel sampled on the source grid and interpolated to the target grid by Lanczos-3, scaled by pixel area."""
-    return resample_kernel(layer.sample(_source_size(size, scale)), scale, "lanczos3")
+    kernel = layer.factored(_source_size(size, scale))
+    return FactoredKernel(kernel.coefficients, resample_kernel(kernel.basis[None], scale, "lanczos3")[0])
 
 
-def as_is(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> Tensor:
+def as_is(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> FactoredKernel:
     """The taps of the source grid, unchanged."""
-    return layer.sample(_source_size(size, scale))
+    return layer.factored(_source_size(size, scale))
 
 
 def sample_layers(model: nn.Module, sampler: Sampler, scale: float) -> nn.Module:
     """A copy of a model whose continuous layers convolve with the kernels that a sampler gives."""
+    for module in model.modules():
+        if isinstance(module, ContinuousConv):
+            CACHE.adopt(module)
     return _replace(model, ContinuousConv, lambda layer: SampledConv(layer, sampler, scale))
 
 
