@@ -68,8 +68,10 @@ def rates(device: torch.device, dtype: torch.dtype, correlation: Correlation) ->
         found = _read(path)
         if found is None:
             measured = measure(device, dtype, correlation)
-            write(path, measured)
-            found = _read(path) or measured  # what another process wrote first serves all
+            found = _read(path)  # what another process wrote in the meantime serves all
+            if found is None:
+                found = measured
+                write(path, found)
         _known[key] = found
     return _known[key]
 
