@@ -29,33 +29,42 @@ class GaussianMask(nn.Module):
         """Mask values: [P, D] -> [P]."""
         return torch.exp(-0.5 * ((coordinates - self.mean) / self.sigma).square().sum(-1))
 
-    def half_widths(self) -> Tensor:
-        """Distance from the mean at which the mask falls to the threshold: |sigma| sqrt(-2 ln threshold), [D]."""
-        deviations = math.sqrt(-2 * math.log(self.threshold)) if self.threshold > 0 else math.inf
-        return self.sigma.detach().abs() * deviations
 
-    def centered_support(self, axis: int, coordinates: Tensor) -> slice:
-        """Taps to sample along an axis of a `same` kernel: |p| < max(|mean - w|, |mean + w|), w the half width.
+def half_widths(sigma: Tensor, threshold: float) -> Tensor:
+    """Distance from the mean at which a mask falls to the threshold: |sigma| sqrt(-2 ln threshold), any shape."""
+    deviations = math.sqrt(-2 * math.log(threshold)) if threshold > 0 else math.inf
+    return sigma.abs() * deviations
 
-        Symmetric about 0 even with a mean away from it, so the kernel keeps its odd length; never empty.
 
-        Args:
-            axis: index into the mean and sigma.
-            coordinates: ascending, symmetric about 0, [K].
-        """
-        mean, width = self.mean.detach()[axis], self.half_widths()[axis]
-        root = torch.maximum((mean - width).abs(), (mean + width).abs())
-        center = len(coordinates) // 2
-        reach = max(int((coordinates[center:] < root).sum()) - 1, 0)
-        return slice(center - reach, center + reach + 1)
+def centered_cut(mean: Tensor, half_width: Tensor, coordinates: Tensor) -> Tensor:
+    """Taps to leave out at either end of a `same` kernel: all but |p| < max(|mean - w|, |mean + w|), w the half width.
 
-    def causal_support(self, coordinates: Tensor) -> slice:
-        """Lags to sample of a causal 1D kernel: those newer than root = mean - w; all of them unless |root| < 1.
+    Equally many at both ends even with a mean away from 0, so the kernel keeps its odd length; the middle one stays.
 
-        Args:
-            coordinates: ascending, the newest lag last at 1, [K].
-        """
-        root = (self.mean.detach() - self.half_widths())[0]
-        if not root.abs() < 1:
-            return slice(0, len(coordinates))
-        return slice(int((coordinates <= root).sum()), len(coordinates))
+    Args:
+        mean: of masks along one axis, of any shape [...].
+        half_width: of the same shape.
+        coordinates: ascending, symmetric about 0, [K].
+
+    Returns:
+        Integers [...].
+    """
+    root = torch.maximum((mean - half_width).abs(), (mean + half_width).abs())
+    center = len(coordinates) // 2
+    inside = (coordinates[center:] < root[..., None]).sum(-1)
+    return center + 1 - inside.clamp(min=1)
+
+
+def causal_cut(mean: Tensor, half_width: Tensor, coordinates: Tensor) -> Tensor:
+    """Lags to leave out of a causal 1D kernel: those up to root = mean - w, the oldest; none unless |root| < 1.
+
+    Args:
+        mean: of masks, of any shape [...].
+        half_width: of the same shape.
+        coordinates: ascending, the newest lag last at 1, [K].
+
+    Returns:
+        Integers [...].
+    """
+    root = mean - half_width
+    return torch.where(root.abs() < 1, (coordinates <= root[..., None]).sum(-1), 0)

@@ -6,7 +6,7 @@ with one filter g_l per layer. Frequencies are linear in the parameters, so the 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +84,10 @@ class MultiplicativeNetwork(KernelNetwork):
         for linear, filter_ in zip(self.linears, self.filters[1:], strict=True):
             values = filter_(coordinates) * linear(values)
         return values
+
+    def structure(self) -> Hashable:
+        """Class and kinds of the filters."""
+        return type(self), *(type(filter_) for filter_ in self.filters)
 
 
 class MAGNet(MultiplicativeNetwork):

@@ -1,6 +1,7 @@
 """SIREN kernel network (Sitzmann et al. 2020), as CKConv uses it (Romero et al. 2022b, section 4.2)."""
 
 import math
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor, nn
@@ -38,3 +39,7 @@ class SIREN(KernelNetwork):
         """[P, D] -> [P, H]."""
         values = torch.sin(self.omega_0 * self.first(coordinates))
         return torch.sin(self.omega_0 * self.second(values))
+
+    def structure(self) -> Hashable:
+        """Class; omega_0 is a buffer."""
+        return (type(self),)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from restool.models.layers import LayerFactory
+from restool.nn.continuous import sampled_together
 
 
 class ResidualBlock(nn.Module):
@@ -58,8 +59,9 @@ class FlexNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Channel means of the last block: [B, C, H, W] -> [B, widths[-1]]."""
-        hidden = torch.relu(self.stem_norm(self.stem(images)))
-        return self.blocks(hidden).mean(dim=(2, 3))
+        with sampled_together(self, images.shape[2:]):
+            hidden = torch.relu(self.stem_norm(self.stem(images)))
+            return self.blocks(hidden).mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, classes] logits."""

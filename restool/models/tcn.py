@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from restool.models.layers import LayerFactory
+from restool.nn.continuous import sampled_together
 
 
 class TemporalBlock(nn.Module):
@@ -59,7 +60,8 @@ class FlexTCN(nn.Module):
 
     def features(self, sequence: Tensor) -> Tensor:
         """[B, C, L] -> [B, widths[-1], L]."""
-        return self.blocks(sequence)
+        with sampled_together(self, sequence.shape[2:]):
+            return self.blocks(sequence)
 
     def forward(self, sequence: Tensor) -> Tensor:
         """[B, C, L] -> [B, classes] logits."""

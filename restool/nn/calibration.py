@@ -85,7 +85,8 @@ def rates_file(device: torch.device, dtype: torch.dtype) -> Path:
 
 def measure(device: torch.device, dtype: torch.dtype, correlation: Correlation) -> dict[bool, Rates]:
     """Time every method on `PROBLEMS` and fit the rates; draws no global random numbers."""
-    return {training: _fit(_observe(device, dtype, correlation, training)) for training in (True, False)}
+    with torch.inference_mode(False):  # gradients are timed too, wherever the first call comes from
+        return {training: _fit(_observe(device, dtype, correlation, training)) for training in (True, False)}
 
 
 def write(path: Path, found: dict[bool, Rates]) -> None:

@@ -1,14 +1,18 @@
 """Convolution with a continuous kernel: CKConv without a mask, FlexConv with one (Romero et al. 2022a, 2022b)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
 
 from restool.kernels.base import KernelNetwork
-from restool.kernels.coordinates import lag_coordinates, offset_coordinates, pixel_area_ratio, points
+from restool.kernels.coordinates import lag_coordinates, offset_coordinates
 from restool.kernels.mask import GaussianMask
-from restool.nn.correlate import FactoredKernel, Method, correlate
+from restool.nn.correlate import Method, correlate
+from restool.nn.factored import FactoredKernel
+from restool.nn.together import sample_together
 
 
 class ContinuousConv(nn.Module):
@@ -79,34 +83,76 @@ class ContinuousConv(nn.Module):
         Returns:
             [O, I, *K], ready for `correlate`.
         """
-        return self.factored(size).dense()
+        with torch.autocast(self.bias.device.type, enabled=False):
+            return self.factored(size).dense()
 
     def factored(self, size: Sequence[int]) -> FactoredKernel:
         """The same kernel as combinations of the network's masked hidden functions, gain included."""
-        axes = self.axes(size)
-        grid = points(axes)  # [P, D]
-        weight = grid.new_full((len(grid),), pixel_area_ratio(size, self.reference_size))
-        if self.mask is not None:
-            weight = weight * self.mask(grid)
-        basis = (self.kernel.basis(grid) * weight[:, None]).T  # [H, P]
-        coefficients = self.kernel.coefficients()  # [O I, H]
-        return FactoredKernel(
-            coefficients.view(self.out_channels, self.in_channels, -1), basis.reshape(-1, *map(len, axes))
-        )
+        together = _together.get()
+        kernel = None if together is None else together.kernel(self, size)
+        return sample_together([self], size)[0] if kernel is None else kernel
+
+    def coefficients(self) -> Tensor:
+        """What every channel pair takes of the network's basis: [O, I, H]."""
+        return self.kernel.coefficients().view(self.out_channels, self.in_channels, -1)
 
     def axes(self, size: Sequence[int]) -> list[Tensor]:
-        """Coordinates of the taps along every axis for an input of a size."""
+        """Coordinates along every axis of all taps for an input of a size, those that the mask cuts too."""
         if len(size) != self.kernel.dims:
             raise ValueError(f"input must have {self.kernel.dims} axes after batch and channel, but has {len(size)}")
         dtype, device = self.bias.dtype, self.bias.device
         if self.causal:
-            lags = lag_coordinates(size[0], self.reference_size, dtype=dtype, device=device)
-            return [lags if self.mask is None else lags[self.mask.causal_support(lags)]]
-        axes = [offset_coordinates(n, dtype=dtype, device=device) for n in size]
-        if self.mask is None:
-            return axes
-        return [axis[self.mask.centered_support(index, axis)] for index, axis in enumerate(axes)]
+            return [lag_coordinates(size[0], self.reference_size, dtype=dtype, device=device)]
+        return [offset_coordinates(n, dtype=dtype, device=device) for n in size]
 
     def extra_repr(self) -> str:
         """Channels and reference size, for `print(model)`."""
         return f"{self.in_channels}, {self.out_channels}, reference_size={self.reference_size}"
+
+
+@contextmanager
+def sampled_together(model: nn.Module, size: Sequence[int]) -> Iterator[None]:
+    """Inside, all continuous layers of a model that ask for their kernel at a size are sampled in one pass.
+
+    It happens when the first of them asks, so a model without such layers pays nothing; the others then take theirs.
+    Parameters must stay as they are until the end of the block. A layer of another model, one that meets another size,
+    or one inside another gradient mode is sampled alone.
+
+    Args:
+        model: whose layers share inputs of one size.
+        size: of these inputs, (n,) or (height, width).
+    """
+    token = _together.set(_Together(model, size))
+    try:
+        yield
+    finally:
+        _together.reset(token)
+
+
+class _Together:
+    """The continuous layers of a model and, once one was asked for, the kernels of all."""
+
+    def __init__(self, model: nn.Module, size: Sequence[int]) -> None:
+        self.model, self.size, self.gradient = model, tuple(size), torch.is_grad_enabled()
+        self.kernels: dict[ContinuousConv, FactoredKernel] = {}
+
+    def kernel(self, layer: ContinuousConv, size: Sequence[int]) -> FactoredKernel | None:
+        """The layer's kernel, or None where it is to be sampled alone."""
+        if tuple(size) != self.size or torch.is_grad_enabled() != self.gradient:
+            return None
+        if not self.kernels:
+            layers = list(_continuous_layers(self.model))
+            self.kernels = dict(zip(layers, sample_together(layers, size), strict=True))
+        return self.kernels.get(layer)
+
+
+_together: ContextVar[_Together | None] = ContextVar("together", default=None)
+
+
+def _continuous_layers(module: nn.Module) -> Iterator[ContinuousConv]:
+    """Without a look into the layers, which have many modules inside."""
+    if isinstance(module, ContinuousConv):
+        yield module
+    else:
+        for child in module.children():
+            yield from _continuous_layers(child)

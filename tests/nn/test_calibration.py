@@ -119,3 +119,10 @@ def test_the_choice_of_a_deterministic_run_rests_on_no_measurement(folder, measu
         torch.use_deterministic_algorithms(False)
     assert not measurements
     assert not folder.exists()
+
+
+@pytest.mark.slow
+def test_a_first_call_without_gradients_can_measure(folder):
+    with torch.inference_mode():
+        correlate(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3))
+    assert rates_file(CPU, FLOAT).exists()
