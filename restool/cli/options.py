@@ -16,6 +16,16 @@ class DeviceChoice(StrEnum):
     cuda = "cuda"
 
 
+class MethodChoice(StrEnum):
+    """How continuous layers convolve: the names of `restool.nn.correlate.Method`."""
+
+    auto = "auto"
+    direct = "direct"
+    fft = "fft"
+    basis = "basis"
+    dft = "dft"
+
+
 def whole_number(text: str) -> int:
     """The number that was typed."""
     try:
@@ -105,6 +115,12 @@ AliasPenalty = Annotated[
 ]
 BatchSize = Annotated[int, _training("--batch-size", "Images in a training step.", "N", parser=whole_number)]
 LearningRate = Annotated[float, _training("--learning-rate", "Peak rate of Adam.", "RATE", parser=number)]
+Precision = Annotated[
+    str,
+    _training(
+        "--precision", "Of convolutions in training; bfloat16 is faster on GPUs and some CPUs.", "float32|bfloat16"
+    ),
+]
 
 DataDir = Annotated[
     Path | None,
@@ -112,6 +128,14 @@ DataDir = Annotated[
 ]
 Download = Annotated[bool, _running("--download", "Fetch cifar10 or mnist if it is missing.")]
 Device = Annotated[DeviceChoice, _running("--device", "auto takes a GPU where there is one.", "auto|cpu|cuda")]
+Method = Annotated[
+    MethodChoice,
+    _running(
+        "--method",
+        "How continuous layers convolve; auto takes the fastest. Results agree to rounding.",
+        "auto|direct|fft|basis|dft",
+    ),
+]
 Out = Annotated[
     Path,
     _running("--out", "Results folder: records, checkpoints, tables, heat maps. What it has is not done again.", "DIR"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restool.cli.options import DeviceChoice
+from restool.cli.options import DeviceChoice, MethodChoice
 from restool.errors import CellsFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Place:
 
     out: Path
     device: DeviceChoice
+    method: MethodChoice
     data_dir: Path | None
     download: bool
     time_limit: float | None = None
@@ -82,7 +83,8 @@ def prepare(config: "StudyConfig", place: Place) -> "tuple[Study, ProgressBars, 
     folder = ResultsFolder(place.out)
     config.zero_shot_protocols()
     dataset = load(config.dataset, data_dir=place.data_dir, download=place.download, limit=config.limit)
-    return Study(config, dataset, folder, device=device, progress=progress), progress, plan(config, dataset)
+    study = Study(config, dataset, folder, device=device, method=place.method.value, progress=progress)
+    return study, progress, plan(config, dataset)
 
 
 def run_grid(config: "StudyConfig", place: Place, *, dry_run: bool, as_json: bool) -> None:

@@ -18,9 +18,11 @@ def sweep(
     limit: options.Limit = None,
     batch_size: options.BatchSize = 64,
     learning_rate: options.LearningRate = 0.01,
+    precision: options.Precision = "float32",
     data_dir: options.DataDir = None,
     download: options.Download = False,
     device: options.Device = options.DeviceChoice.auto,
+    method: options.Method = options.MethodChoice.auto,
     out: options.Out = options.DEFAULT_OUT,
     dry_run: options.DryRun = False,
     time_limit: options.TimeLimit = None,
@@ -48,6 +50,7 @@ def sweep(
         limit=limit,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        precision=precision,
     )
-    place = Place(out=out, device=device, data_dir=data_dir, download=download, time_limit=time_limit)
+    place = Place(out=out, device=device, method=method, data_dir=data_dir, download=download, time_limit=time_limit)
     run_grid(config, place, dry_run=dry_run, as_json=as_json)

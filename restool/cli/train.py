@@ -23,9 +23,11 @@ def train(
     limit: options.Limit = None,
     batch_size: options.BatchSize = 64,
     learning_rate: options.LearningRate = 0.01,
+    precision: options.Precision = "float32",
     data_dir: options.DataDir = None,
     download: options.Download = False,
     device: options.Device = options.DeviceChoice.auto,
+    method: options.Method = options.MethodChoice.auto,
     out: options.Out = options.DEFAULT_OUT,
     time_limit: options.TimeLimit = None,
     as_json: options.Json = False,
@@ -50,10 +52,11 @@ def train(
         limit=limit,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        precision=precision,
     )
     if config.recipe.epochs < 1:
         raise UsageError(f"restool train takes --epochs of at least 1, but got {config.recipe.epochs}")
-    place = Place(out=out, device=device, data_dir=data_dir, download=download, time_limit=time_limit)
+    place = Place(out=out, device=device, method=method, data_dir=data_dir, download=download, time_limit=time_limit)
     _run(config, place, as_json=as_json)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from restool.models.dropout import Dropout
 from restool.models.layers import LayerFactory
 from restool.nn.continuous import sampled_together
 
@@ -19,7 +20,7 @@ class TemporalBlock(nn.Module):
         super().__init__()
         self.conv1, self.norm1 = layer(in_channels, out_channels), nn.BatchNorm1d(out_channels)
         self.conv2, self.norm2 = layer(out_channels, out_channels), nn.BatchNorm1d(out_channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.shortcut = nn.Conv1d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
     def forward(self, sequence: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -108,6 +109,19 @@ class ContinuousConv(nn.Module):
     def extra_repr(self) -> str:
         """Channels and reference size, for `print(model)`."""
         return f"{self.in_channels}, {self.out_channels}, reference_size={self.reference_size}"
+
+
+def use_method(model: nn.Module, method: Method) -> None:
+    """Set how all continuous layers of a model convolve; see `correlate`.
+
+    Raises:
+        ValueError: there is no such method.
+    """
+    if method not in get_args(Method):
+        raise ValueError(f"method must be one of {', '.join(get_args(Method))}, but is {method!r}")
+    for module in model.modules():
+        if isinstance(module, ContinuousConv):
+            module.method = method
 
 
 @contextmanager

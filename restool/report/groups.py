@@ -94,6 +94,8 @@ def _phrase(name: str, value: Any) -> str:
     match name:
         case "alias_penalty":
             return "no aliasing penalty" if missing or value == "none" else f"aliasing penalty {value}"
+        case "precision":
+            return f"precision {'float32' if missing else value}"
         case "epochs" if not missing:
             return plural(value, "epoch")
         case "limit":

@@ -130,8 +130,9 @@ def _epoch(
     for index, (images, labels) in enumerate(batches.epoch(shuffle_seed=epoch_seed)):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(epoch * len(batches) + index, group["base"], warmup=warmup, total=total)
-        logits = model(images)
-        loss = F.cross_entropy(logits, labels)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            logits = model(images)
+        loss = F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, labels)
         excess = torch.zeros_like(loss)
         if recipe.alias_penalty != "none":
             excess = penalty(model, size, recipe.alias_penalty)

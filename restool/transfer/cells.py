@@ -27,11 +27,21 @@ class SourceRun:
     epochs: int
     batch_size: int
     learning_rate: float
+    precision: str = "float32"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Everything that decides the weights; the precision is told only where it is not float32.
+
+        It came later than the first records, whose keys must stay what they are.
+        """
+        fields = asdict(self)
+        return fields if self.precision != "float32" else {k: v for k, v in fields.items() if k != "precision"}
 
     @property
     def key(self) -> str:
         """Names the checkpoint."""
-        return _hash(asdict(self))
+        return _hash(self.fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +57,7 @@ class Cell:
     def fields(self) -> dict[str, Any]:
         """Everything that decides the result, flat, as a record stores it."""
         return {
-            **asdict(self.run),
+            **self.run.fields,
             "target": self.target,
             "protocol": self.protocol,
             "finetune_epochs": self.finetune_epochs,
@@ -77,6 +87,7 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 epochs=recipe.epochs,
                 batch_size=recipe.batch_size,
                 learning_rate=float(recipe.learning_rate),  # 1 and 1.0 are one run
+                precision=recipe.precision,
             )
             cells.append(Cell(run=run, target=source, protocol=SOURCE))
             cells += [Cell(run=run, target=target, protocol=name) for target in config.test for name in protocols]

@@ -9,7 +9,7 @@ from restool.aliasing import report
 from restool.errors import UsageError
 from restool.models import ModelSpec, find_model
 from restool.training import Recipe
-from restool.training.recipe import AliasPenalty
+from restool.training.recipe import AliasPenalty, Precision
 from restool.transfer.protocols import FINETUNE, PROTOCOLS, resolve_protocol
 
 SMALLEST_SIZE = 4
@@ -73,7 +73,7 @@ class StudyConfig:
         finetune_epochs: of training on at every target; 0 for none.
         protocols: zero-shot protocols; None for all that apply to the model.
         limit: use this many training and as many test images; None for all.
-        alias_penalty, batch_size, learning_rate: see `Recipe`.
+        alias_penalty, batch_size, learning_rate, precision: see `Recipe`.
 
     Raises:
         UsageError: any value that breaks a rule.
@@ -91,6 +91,7 @@ class StudyConfig:
     limit: int | None = None
     batch_size: int = 64
     learning_rate: float = 0.01
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if find_model(self.model).dims != 2:
@@ -135,6 +136,7 @@ class StudyConfig:
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             alias_penalty=self.alias_penalty,
+            precision=self.precision,
         )
 
     def zero_shot_protocols(self) -> tuple[str, ...]:

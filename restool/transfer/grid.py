@@ -4,7 +4,7 @@ import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Protocol as Interface
 
 import torch
@@ -13,6 +13,8 @@ from torch import nn
 from restool.data import Batches, Dataset, Part
 from restool.errors import RestoolError
 from restool.models import ModelSpec
+from restool.nn import use_method
+from restool.nn.correlate import Method
 from restool.training import Recipe, load_checkpoint, train
 from restool.training.loop import Watch
 from restool.transfer.cells import Cell, SourceRun
@@ -55,14 +57,22 @@ class Study:
         dataset: that it names, loaded.
         folder: results folder, created.
         device: to train and evaluate on.
+        method: how continuous layers convolve, see `restool.nn.correlate`; it decides no result beyond rounding.
         progress: told of everything.
     """
 
     def __init__(
-        self, config: StudyConfig, dataset: Dataset, folder: ResultsFolder, *, device: torch.device, progress: Progress
+        self,
+        config: StudyConfig,
+        dataset: Dataset,
+        folder: ResultsFolder,
+        *,
+        device: torch.device,
+        progress: Progress,
+        method: Method = "auto",
     ) -> None:
         self.config, self.dataset, self.folder = config, dataset, folder
-        self.device, self.progress = device, progress
+        self.device, self.progress, self.method = device, progress, method
         self._model: tuple[SourceRun, nn.Module] | None = None
         self._failed: dict[SourceRun, RestoolError] = {}
         self._train_seconds: dict[str, float] = {}
@@ -103,6 +113,7 @@ class Study:
         with self.folder.lock(run.key):
             torch.manual_seed(run.seed)
             model = self.spec(run.model, run.source).build().to(self.device)
+            use_method(model, self.method)
             try:
                 self._train(model, self.config.recipe, run, size=run.source, seed=run.seed, key=run.key)
             except RestoolError as error:
@@ -161,7 +172,7 @@ class Study:
                 validate=lambda trained: float(
                     correct_predictions(native_transfer(trained, 1.0), validation).float().mean()
                 ),
-                facts={**asdict(run), "size": size, "trained_epochs": recipe.epochs},
+                facts={**run.fields, "size": size, "trained_epochs": recipe.epochs},
                 watch=watch,
             )
         if not done:  # the seconds of a part are not those of the training

@@ -38,6 +38,11 @@ SWEEP = [
     (["--epochs", "1.5"], r"invalid value for '--epochs': it takes a whole number, but got '1.5'"),
     (["--finetune-epochs", "-1"], r"--finetune-epochs must be 0 or more, but is -1"),
     (["--batch-size", "1"], r"--batch-size must be at least 2 .*, but is 1"),
+    (["--precision", "float16"], r"--precision must be float32 or bfloat16, but is 'float16'"),
+    (
+        ["--method", "winograd"],
+        r"invalid value for '--method': .*'winograd' is not one of 'auto', 'direct', 'fft', 'basis', 'dft'",
+    ),
     (["--learning-rate", "0"], r"--learning-rate must lie above 0 and up to 1e\+30, but is 0"),
     (["--learning-rate", "nan"], r"--learning-rate must lie above 0 and up to 1e\+30, but is nan"),
     (["--learning-rate", "fast"], r"invalid value for '--learning-rate': it takes a number, but got 'fast'"),

@@ -9,6 +9,7 @@ from official import load, part, read
 from torch import Tensor, nn
 
 from restool.aliasing import penalty
+from restool.models.dropout import Dropout
 from restool.nn import ContinuousConv
 from restool.testing import assert_close
 
@@ -36,7 +37,7 @@ def kernel_norms(model, size):
 def train(model, images, labels):
     """One Adam step per batch without dropout; the three terms of every step's loss, and the first step's gradient."""
     for module in model.modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, Dropout):
             module.p = 0.0
     model.train()
     masks = [parameter for name, parameter in model.named_parameters() if ".mask." in name]

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from restool.models import MODELS, CIFARResNet, build_model
+from restool.models.dropout import Dropout
 from restool.nn import ContinuousConv
 from restool.testing import assert_close, relative_error
 
@@ -151,7 +152,7 @@ def continuous_layers(model):
 def test_dropout_acts_in_training_only_at_the_official_rate(name, rate):
     torch.manual_seed(0)
     model = build_model(name, channels=1, reference_size=16)
-    assert {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} == {rate}
+    assert {m.p for m in model.modules() if isinstance(m, Dropout)} == {rate}
     x = torch.randn(32, 1, *(16,) * (2 if "flexnet" in name else 1))
     for module in model.modules():  # batch statistics differ between the modes too
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):

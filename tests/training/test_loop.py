@@ -1,5 +1,6 @@
 """Laws of the training loop: equal to plain PyTorch, decided by the seed alone, and resumable to the bit."""
 
+import dataclasses
 import math
 import random
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from restool.kernels import GaussianMask, MAGNet
 from restool.models import ModelSpec
-from restool.nn import ContinuousConv
+from restool.nn import ContinuousConv, use_method
 from restool.training import Recipe, TrainingDivergedError, load_checkpoint, train
 
 SPEC = ModelSpec("flexnet[3,4]", 3, 3, 8)
@@ -268,3 +269,31 @@ def test_weights_that_are_no_numbers_are_not_kept(batches, tmp_path, epoch):
     with pytest.raises(TrainingDivergedError, match=message):
         train(model, batches, RECIPE, spec=SPEC, size=8, seed=0, checkpoint=file, watch=Spoil(epoch * STEPS))
     assert (load_checkpoint(file).epoch if file.exists() else 0) == epoch - 1
+
+
+class TestPrecisionAndMethod:
+    """Loss curves are those of float32 direct convolution, whatever the method and up to what bfloat16 rounds."""
+
+    recipe = Recipe(epochs=4, batch_size=7, learning_rate=0.002)
+
+    def curve(self, batches, method="direct", precision="float32"):
+        model = fresh()
+        use_method(model, method)
+        recipe = dataclasses.replace(self.recipe, precision=precision)
+        history = train(model, batches, recipe, spec=SPEC, size=8, seed=0)
+        assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+        return np.array([figures["loss"] for figures in history])
+
+    @pytest.mark.parametrize("method", ["fft", "basis", "dft", "auto"])
+    def test_every_method_trains_along_the_curve_of_the_direct_one(self, batches, method):
+        assert self.curve(batches, method) == pytest.approx(self.curve(batches), rel=1e-4)
+
+    @pytest.mark.parametrize("method", ["direct", "dft"])
+    def test_bfloat16_trains_along_the_curve_of_float32(self, batches, method):
+        exact, rounded = self.curve(batches), self.curve(batches, method, "bfloat16")
+        assert rounded == pytest.approx(exact, rel=0.05)
+        assert (rounded != exact).all()
+
+    def test_an_unknown_method_is_refused(self):
+        with pytest.raises(ValueError, match="^method must be one of auto, direct, fft, basis, dft, but is 'best'$"):
+            use_method(fresh(), "best")

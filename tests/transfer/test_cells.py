@@ -20,6 +20,7 @@ OTHER = {
     "epochs": 9,
     "batch_size": 63,
     "learning_rate": 0.0100001,
+    "precision": "bfloat16",
 }
 OTHER_CELL = {"target": 33, "protocol": "as-is", "finetune_epochs": 1}
 
@@ -51,13 +52,13 @@ def test_a_rate_is_the_same_whether_written_as_1_or_as_1_0(lab):
     assert [cell.key for cell in whole] == [cell.key for cell in real]
 
 
-def test_the_fields_of_a_cell_are_flat_and_complete():
-    assert CELL.fields == {
-        **{field.name: getattr(RUN, field.name) for field in fields(SourceRun)},
-        "target": 32,
-        "protocol": "requery",
-        "finetune_epochs": 0,
-    }
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_fields_of_a_cell_are_flat_and_complete_but_for_the_usual_precision(precision):
+    run = replace(RUN, precision=precision)
+    told = {field.name: getattr(run, field.name) for field in fields(SourceRun)}
+    if precision == "float32":
+        del told["precision"]
+    assert replace(CELL, run=run).fields == {**told, "target": 32, "protocol": "requery", "finetune_epochs": 0}
 
 
 @pytest.mark.parametrize("finetune_epochs", [0, 3])

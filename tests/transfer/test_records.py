@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ def test_a_record_gives_back_the_cell_and_every_prediction(tmp_path, n):
     assert set(record) == {"format", "key", "cell", "result", "timing", "environment"}
     assert (record["format"], record["key"]) == (FORMAT, CELL.key)
     run = record["cell"]
-    assert Cell(run=SourceRun(**{k: run.pop(k) for k in asdict(CELL.run)}), **run) == CELL
+    assert Cell(run=SourceRun(**{k: run.pop(k) for k in CELL.run.fields}), **run) == CELL
     result = record["result"]
     packed = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
     bits = np.unpackbits(packed)[: result["n"]].astype(bool)
