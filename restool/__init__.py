@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "build_model"]
 
 _SUBPACKAGES = {
-    "aliasing", "cli", "data", "errors", "interop", "kernels", "models", "nn", "report", "testing", "training",
+    "aliasing", "bench", "cli", "data", "errors", "interop", "kernels", "models", "nn", "report", "testing", "training",
     "transfer",
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent / "restool"
 FILES = sorted(ROOT.rglob("*.py"))
-LAYERS = ["kernels", "nn", "aliasing", "models", "data", "training", "transfer", "report", "interop", "cli"]
+LAYERS = ["kernels", "nn", "aliasing", "models", "data", "training", "transfer", "report", "bench", "interop", "cli"]
 """Each may import those before it, and itself."""
 
 COMMON = {"errors", "files"}
@@ -17,6 +17,7 @@ ALLOWED = {layer: COMMON | set(LAYERS[: index + 1]) for index, layer in enumerat
 ALLOWED |= {common: COMMON for common in COMMON}
 ALLOWED["kernels"] = {"kernels"}
 ALLOWED["interop"] = {"interop", "errors", "models", "training"}
+ALLOWED["bench"] |= {"testing"}
 ALLOWED["testing"] = {"kernels", "nn", "aliasing"}
 ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = set(LAYERS)  # loads them at first use

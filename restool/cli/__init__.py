@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from restool import __version__
+from restool.cli.bench import bench
 from restool.cli.evaluate import evaluate
 from restool.cli.finetune import finetune
 from restool.cli.import_ import import_
@@ -26,6 +27,7 @@ for command in (sweep, finetune, train, evaluate, report):
     app.command()(command)
 app.command("import")(import_)
 app.add_typer(ls, name="ls")
+app.add_typer(bench, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

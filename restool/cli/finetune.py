@@ -37,20 +37,17 @@ def finetune(
     """
     from restool.cli.study import Place, native_protocol, run_grid, study_config
 
+    what = {"model": model, "dataset": dataset, "train": train, "test": test}
+    steps = {"batch_size": batch_size, "learning_rate": learning_rate, "precision": precision}
     config = study_config(
-        model=model,
-        dataset=dataset,
-        train=train,
-        test=test,
+        **what,
         seeds=seeds,
         epochs=source_epochs,
         finetune_epochs=epochs,
         protocols=protocols or native_protocol(model),
-        alias_penalty=alias_penalty,
         limit=limit,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        precision=precision,
+        alias_penalty=alias_penalty,
+        **steps,
     )
     place = Place(out=out, device=device, method=method, data_dir=data_dir, download=download, time_limit=time_limit)
     run_grid(config, place, dry_run=dry_run, as_json=as_json)

@@ -37,20 +37,17 @@ def sweep(
     """
     from restool.cli.study import Place, run_grid, study_config
 
+    what = {"model": model, "dataset": dataset, "train": train, "test": test}
+    steps = {"batch_size": batch_size, "learning_rate": learning_rate, "precision": precision}
     config = study_config(
-        model=model,
-        dataset=dataset,
-        train=train,
-        test=test,
+        **what,
         seeds=seeds,
         epochs=epochs,
         finetune_epochs=finetune_epochs,
         protocols=protocols,
-        alias_penalty=alias_penalty,
         limit=limit,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        precision=precision,
+        alias_penalty=alias_penalty,
+        **steps,
     )
     place = Place(out=out, device=device, method=method, data_dir=data_dir, download=download, time_limit=time_limit)
     run_grid(config, place, dry_run=dry_run, as_json=as_json)

@@ -3,6 +3,7 @@
 The time of every method on a few small problems is fitted by a call of its own and one rate for every kind of
 operation, all non-negative (least squares of relative errors). `RESTOOL_CACHE` names the folder of the files;
 otherwise it is `restool` in the user's cache folder. Where that cannot be written, each process measures for itself.
+Where other work disturbs the measurement, nothing is kept and the process uses the reference rates.
 """
 
 import json
@@ -10,7 +11,8 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +40,8 @@ HIDDEN = 33
 REPETITIONS = 5
 LONGEST = 0.1
 """Seconds of one run above which a problem is not repeated as often."""
+STEADY = 1.5
+"""Largest slowest run over fastest run, for half of the problems, of a measurement that is kept."""
 
 REFERENCE = {
     True: Rates(
@@ -69,9 +73,9 @@ def rates(device: torch.device, dtype: torch.dtype, correlation: Correlation) ->
         if found is None:
             measured = measure(device, dtype, correlation)
             found = _read(path)  # what another process wrote in the meantime serves all
-            if found is None:
-                found = measured
-                write(path, found)
+            if found is None and measured is not None:
+                write(path, measured)
+            found = found or measured or REFERENCE
         _known[key] = found
     return _known[key]
 
@@ -83,10 +87,18 @@ def rates_file(device: torch.device, dtype: torch.dtype) -> Path:
     return Path(base).expanduser() / f"rates-{name}.json"
 
 
-def measure(device: torch.device, dtype: torch.dtype, correlation: Correlation) -> dict[bool, Rates]:
-    """Time every method on `PROBLEMS` and fit the rates; draws no global random numbers."""
+def measure(device: torch.device, dtype: torch.dtype, correlation: Correlation) -> dict[bool, Rates] | None:
+    """Time every method on `PROBLEMS` and fit the rates; draws no global random numbers.
+
+    Returns:
+        Rates with (True) and without gradients; None where other work disturbed the measurement.
+    """
     with torch.inference_mode(False):  # gradients are timed too, wherever the first call comes from
-        return {training: _fit(_observe(device, dtype, correlation, training)) for training in (True, False)}
+        observed = {training: _observe(device, dtype, correlation, training) for training in (True, False)}
+    spreads = sorted(seen.spread for mode in observed.values() for seen in mode)
+    if spreads[len(spreads) // 2] > STEADY:
+        return None
+    return {training: _fit(mode) for training, mode in observed.items()}
 
 
 def write(path: Path, found: dict[bool, Rates]) -> None:
@@ -99,10 +111,18 @@ def write(path: Path, found: dict[bool, Rates]) -> None:
         return
 
 
-def _observe(
-    device: torch.device, dtype: torch.dtype, correlation: Correlation, training: bool
-) -> list[tuple[Way, dict[str, float], float]]:
-    """(method, operations by kind, seconds) of every method on every problem."""
+@dataclass(frozen=True)
+class Observed:
+    """A method on a problem: operations by kind, seconds of the fastest run, and the slowest over the fastest."""
+
+    way: Way
+    kinds: Mapping[str, float]
+    seconds: float
+    spread: float = 1.0
+
+
+def _observe(device: torch.device, dtype: torch.dtype, correlation: Correlation, training: bool) -> list[Observed]:
+    """Every method on every problem."""
     random = torch.Generator().manual_seed(0)
     stored = dtype if dtype in (torch.float32, torch.float64) else torch.float32
     observed = []
@@ -112,7 +132,8 @@ def _observe(
         works = work(shapes[0], (channels, channels, taps, taps), hidden=HIDDEN, training=training)
         for way in ways:
             run = partial(_run, correlation, way, tensors, dtype, training)
-            observed.append((way, works[way].kinds, _seconds(run, device)))
+            times = _times(run, device)
+            observed.append(Observed(way, works[way].kinds, min(times), max(times) / min(times)))
     return observed
 
 
@@ -124,30 +145,29 @@ def _run(correlation: Correlation, way: Way, tensors: list[Tensor], dtype: torch
         torch.autograd.grad(output, leaves, torch.ones_like(output))
 
 
-def _seconds(run: Callable[[], None], device: torch.device) -> float:
-    """Shortest of a few runs after one that warms up."""
+def _times(run: Callable[[], None], device: torch.device) -> list[float]:
+    """Seconds of a few runs after one that warms up."""
     run()
-    best, spent, done = float("inf"), 0.0, 0
-    while done < REPETITIONS and spent < LONGEST * REPETITIONS:
+    times: list[float] = []
+    while len(times) < REPETITIONS and sum(times) < LONGEST * REPETITIONS:
         _synchronize(device)
         started = time.perf_counter()
         run()
         _synchronize(device)
-        elapsed = time.perf_counter() - started
-        best, spent, done = min(best, elapsed), spent + elapsed, done + 1
-    return best
+        times.append(time.perf_counter() - started)
+    return times
 
 
-def _fit(observed: list[tuple[Way, dict[str, float], float]]) -> Rates:
+def _fit(observed: Sequence[Observed]) -> Rates:
     """Least squares of relative errors; a rate is at least a tenth of the lowest that any problem shows by itself."""
     from scipy.optimize import lsq_linear  # only here: its import costs more than a cached file
 
     rows, least = [], {kind: float("inf") for kind in KINDS}
-    for way, kinds, seconds in observed:
-        counts = [float(way == other) for other in WAYS] + [kinds[kind] for kind in KINDS]
-        rows.append(np.array(counts) / seconds)
-        for kind, count in kinds.items():
-            least[kind] = min(least[kind], 0.1 * seconds / count) if count else least[kind]
+    for seen in observed:
+        counts = [float(seen.way == way) for way in WAYS] + [seen.kinds[kind] for kind in KINDS]
+        rows.append(np.array(counts) / seen.seconds)
+        for kind, count in seen.kinds.items():
+            least[kind] = min(least[kind], 0.1 * seen.seconds / count) if count else least[kind]
     lower = [0.0] * len(WAYS) + list(least.values())
     scale = 1 / np.max(rows, axis=0)  # columns of one size
     fitted = lsq_linear(np.array(rows) * scale, np.ones(len(rows)), bounds=(lower / scale, np.inf)).x * scale
@@ -155,18 +175,18 @@ def _fit(observed: list[tuple[Way, dict[str, float], float]]) -> Rates:
     return Rates(dict(zip(WAYS, values, strict=False)), dict(zip(KINDS, values[len(WAYS) :], strict=True)))
 
 
-def _key(device: torch.device, dtype: torch.dtype) -> str:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{_cpu_name()} {torch.get_num_threads()}"
-    return f"{name} {str(dtype).removeprefix('torch.')} torch {torch.__version__}"
-
-
-def _cpu_name() -> str:
+def device_name(device: torch.device) -> str:
+    """The name that its maker gave a device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     information = Path("/proc/cpuinfo")
-    if information.exists():
-        match = re.search(r"^model name\s*: (.+)$", information.read_text(), re.MULTILINE)
-        if match:
-            return match[1].strip()
-    return platform.processor() or platform.machine()
+    model = re.search(r"^model name\s*: (.+)$", information.read_text(), re.M) if information.exists() else None
+    return model[1].strip() if model else platform.processor() or platform.machine()
+
+
+def _key(device: torch.device, dtype: torch.dtype) -> str:
+    threads = f" {torch.get_num_threads()}" if device.type == "cpu" else ""
+    return f"{device_name(device)}{threads} {str(dtype).removeprefix('torch.')} torch {torch.__version__}"
 
 
 def _synchronize(device: torch.device) -> None:

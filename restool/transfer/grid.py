@@ -14,6 +14,7 @@ from restool.data import Batches, Dataset, Part
 from restool.errors import RestoolError
 from restool.models import ModelSpec
 from restool.nn import use_method
+from restool.nn.calibration import device_name
 from restool.nn.correlate import Method
 from restool.training import Recipe, load_checkpoint, train
 from restool.training.loop import Watch
@@ -192,8 +193,3 @@ def describe(cell: Cell) -> str:
     plural = "" if cell.finetune_epochs == 1 else "s"
     how = f"{cell.protocol} {cell.finetune_epochs} epoch{plural}" if cell.protocol == FINETUNE else cell.protocol
     return f"{cell.run.model} {where}, {how}, seed {cell.run.seed}"
-
-
-def device_name(device: torch.device) -> str:
-    """A device in words, for records."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

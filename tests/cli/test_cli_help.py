@@ -11,7 +11,7 @@ import pytest
 import restool as package
 
 HEAVY = {"torch", "torchvision", "numpy", "pandas", "matplotlib", "seaborn", "scipy", "PIL", "pyarrow", "safetensors"}
-COMMANDS = ["sweep", "finetune", "train", "evaluate", "report", "import", "ls"]
+COMMANDS = ["sweep", "finetune", "train", "evaluate", "report", "bench", "import", "ls"]
 COMMON = ["--model", "--dataset", "--train", "--seeds", "--epochs", "--limit", "--device", "--out", "--time-limit"]
 
 

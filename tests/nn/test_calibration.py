@@ -1,12 +1,13 @@
 """Laws of the measured rates: the fit finds planted rates, a file keeps them, nothing else is touched."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from restool.nn import calibration, correlate
-from restool.nn.calibration import PROBLEMS, REFERENCE, rates, rates_file
+from restool.nn.calibration import PROBLEMS, REFERENCE, Observed, rates, rates_file
 from restool.nn.cost import Rates, work
 
 CPU, FLOAT = torch.device("cpu"), torch.float32
@@ -44,16 +45,17 @@ def test_the_fit_finds_the_rates_that_the_times_were_made_from(training):
             hidden=calibration.HIDDEN,
             training=training,
         )
-        observed += [(way, works[way].kinds, PLANTED.seconds(way, works[way])) for way in ways]
+        observed += [Observed(way, works[way].kinds, PLANTED.seconds(way, works[way])) for way in ways]
     found = calibration._fit(observed)
     assert found.call == pytest.approx(dict(PLANTED.call), rel=1e-6)
     assert found.operation == pytest.approx(dict(PLANTED.operation), rel=1e-6)
 
 
 @pytest.mark.slow
-def test_a_measurement_gives_positive_rates_and_draws_no_random_numbers():
+def test_a_measurement_gives_positive_rates_and_draws_no_random_numbers(monkeypatch):
     torch.manual_seed(0)
     before = torch.get_rng_state()
+    monkeypatch.setattr(calibration, "STEADY", float("inf"))
     found = calibration.measure(CPU, FLOAT, correlate)
     assert torch.equal(torch.get_rng_state(), before)
     for mode in found.values():
@@ -122,7 +124,18 @@ def test_the_choice_of_a_deterministic_run_rests_on_no_measurement(folder, measu
 
 
 @pytest.mark.slow
-def test_a_first_call_without_gradients_can_measure(folder):
+def test_a_first_call_without_gradients_can_measure(folder, monkeypatch):
+    monkeypatch.setattr(calibration, "STEADY", float("inf"))
     with torch.inference_mode():
         correlate(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3))
     assert rates_file(CPU, FLOAT).exists()
+
+
+@pytest.mark.parametrize(("busy", "kept"), [(0.3, True), (0.7, False)])
+def test_a_measurement_that_other_work_disturbed_is_not_kept(folder, monkeypatch, busy, kept):
+    problems = [Observed(way, work((2, 4, 8, 8), (4, 4, 3, 3), hidden=3)[way].kinds, 1e-3) for way in PLANTED.call] * 25
+    disturbed = [replace(seen, spread=2.0 if i < busy * len(problems) else 1.1) for i, seen in enumerate(problems)]
+    monkeypatch.setattr(calibration, "_observe", lambda *_: disturbed)
+    found = rates(CPU, FLOAT, correlate)
+    assert (found is not REFERENCE) == kept
+    assert rates_file(CPU, FLOAT).exists() == kept

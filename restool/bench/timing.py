@@ -1,0 +1,112 @@
+"""Times of several candidates taken in turns, so that whatever slows the machine down meets all of them alike."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from restool.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How long one candidate is measured: `repeats` calls or `seconds` of calls, whichever ends first; one at least.
+
+    Attributes:
+        repeats: calls at most.
+        seconds: of calls after which no further one starts.
+        give_up: a candidate with a call longer than this is left out of larger cases.
+
+    Raises:
+        UsageError: a number out of range.
+    """
+
+    repeats: int = 30
+    seconds: float = 5.0
+    give_up: float = math.inf
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise UsageError(f"--repeats must be at least 1, but is {self.repeats}")
+        for option, value in (("--seconds", self.seconds), ("--give-up", self.give_up)):
+            if not value > 0:
+                raise UsageError(f"{option} must be above 0 seconds, but is {value}")
+
+
+@dataclass(frozen=True)
+class Stopwatch:
+    """Seconds of a call.
+
+    Attributes:
+        clock: seconds since some fixed moment.
+        synchronize: waits until the device has done all work it was given, before the clock is read.
+    """
+
+    clock: Callable[[], float] = time.perf_counter
+    synchronize: Callable[[], None] = lambda: None
+
+    def __call__(self, call: Callable[[], object]) -> float:
+        """Run once and time it."""
+        self.synchronize()
+        started = self.clock()
+        call()
+        self.synchronize()
+        return self.clock() - started
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of a candidate's calls.
+
+    Attributes:
+        first: the very first call, with whatever is compiled, calibrated or allocated in it.
+        calls: those after the warm-up.
+    """
+
+    first: float
+    calls: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.calls))
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """A quarter of the calls were faster than the first, a quarter slower than the second."""
+        low, high = np.percentile(self.calls, [25, 75])
+        return float(low), float(high)
+
+
+def interleave(
+    calls: Mapping[str, Callable[[], object]],
+    first: Mapping[str, float],
+    *,
+    budget: Budget,
+    stopwatch: Stopwatch,
+) -> dict[str, Timing]:
+    """Time candidates round by round: a call of each that has budget left, in the given order.
+
+    A round that is not counted warms them up; a candidate whose first call took the whole budget is spared it.
+
+    Args:
+        calls: what to time, by name.
+        first: seconds of the first calls, which have been made.
+        budget: of every candidate.
+        stopwatch: times a call.
+    """
+    for name, call in calls.items():
+        if first[name] < budget.seconds:
+            call()
+    timings = {name: Timing(first[name]) for name in calls}
+    active = list(calls)
+    while active:
+        for name in active:
+            timings[name].calls.append(stopwatch(calls[name]))
+        active = [name for name in active if _has_budget(timings[name].calls, budget)]
+    return timings
+
+
+def _has_budget(calls: list[float], budget: Budget) -> bool:
+    return len(calls) < budget.repeats and sum(calls) < budget.seconds

@@ -1,0 +1,168 @@
+"""`restool bench` as typed: what it prints and writes, and what it refuses."""
+
+import json
+
+import pytest
+
+from restool.bench import machine
+from restool.bench.candidates import METHODS
+from restool.bench.compare import InaccurateError
+
+QUICK = ("--repeats", 1, "--batch", 2)
+COMMON = ["--size", "--batch", "--device", "--threads", "--repeats", "--seconds", "--give-up", "--out", "--json"]
+MODEL = ("--model", "flexnet[4,6]")
+
+
+@pytest.fixture(autouse=True)
+def quick_machine(monkeypatch):
+    """Ceilings from matrices and buffers so small that they mean nothing."""
+    monkeypatch.setattr(machine, "SIDE", 32)
+    monkeypatch.setattr(machine, "COPIED", 1024)
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("layer", [*COMMON, "--sigma", "--channels", "--backward", "--forward", "--candidates", "--candidate"]),
+        ("step", [*COMMON, "--model", "--sigma", "--memory", "--candidates", "--candidate"]),
+        ("eval", [*COMMON, "--model", "--source", "--sigma", "--candidate"]),
+        ("data", [*COMMON, "--images", "--workers"]),
+        ("figure", ["DIR"]),
+    ],
+)
+def test_the_help_of_a_benchmark_names_all_it_takes_and_shows_an_example(restool, command, options, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
+    answer = restool("bench", command, "--help")
+    assert answer.status == 0
+    assert [option for option in options if option not in answer.out] == []
+    assert f"restool bench {command} " in answer.out.split("Usage:")[1].split("\n", 1)[1]
+
+
+def test_the_benchmarks_are_listed(restool):
+    answer = restool("bench", "--help")
+    assert all(f" {command} " in answer.out for command in ("layer", "step", "eval", "data", "figure"))
+
+
+@pytest.mark.parametrize(
+    ("command", "baseline", "others"),
+    [
+        (("layer", "--size", "8,9", "--sigma", "whole", "--channels", "2:3"), "conv2d", METHODS),
+        (("step", *MODEL, "--size", "8,9", "--candidates", "auto,fft"), "conv2d", ("auto", "fft")),
+        (("eval", *MODEL, "--source", 8, "--size", "8,9"), "conv2d", ("conv2d-cached", "restool")),
+        (("data", "--size", "8,9", "--images", 3), "torchvision", ("restool",)),
+    ],
+    ids=["layer", "step", "eval", "data"],
+)
+def test_a_benchmark_prints_one_json_object_and_writes_the_same(restool, here, command, baseline, others):
+    answer = restool("bench", *command, *QUICK, "--threads", 1, "--out", "out", "--json")
+    assert answer.status == 0, answer.err
+    record = json.loads(answer.out)
+    kind = command[0]
+    assert json.loads((here / "out" / f"bench-{kind}.json").read_text()) == record
+    assert {path.name for path in (here / "out").iterdir()} == {
+        f"bench-{kind}.{suffix}" for suffix in ("json", "md", "png", "pdf")
+    }
+    assert answer.err.splitlines()[-1].startswith(f"wrote out/bench-{kind}.json, ")
+    assert (record["kind"], record["settings"]["batch"], record["environment"]["threads"]) == (kind, 2, 1)
+    assert record["environment"].keys() >= {"device", "load", "torch", "torchvision", "restool", "git", "python"}
+    assert all(rate > 0 for rate in record["machine"].values())
+    assert [(row["size"], row["candidate"]) for row in record["rows"]] == [
+        (size, name) for size in (8, 9) for name in (baseline, *others)
+    ]
+    for row in record["rows"]:
+        assert 0 < row["low"] <= row["median"] <= row["high"]
+        assert row["calls"] == 1
+        assert row["first_call"] > 0
+        assert row["times_floor"] == pytest.approx(row["median"] / row["floor"])
+
+
+def test_the_table_has_a_block_for_every_case_and_nothing_is_written_unasked(restool, here):
+    answer = restool(
+        "bench", "layer", "--size", "8", "--sigma", "0.2,whole", "--candidates", "dft", "--forward", *QUICK
+    )
+    assert answer.status == 0, answer.err
+    title, _, ceilings, *rest = answer.out.splitlines()
+    assert title == "One continuous layer, 24 to 24 channels, batch 2, forward"
+    assert ceilings.startswith("Measured ceilings: ")
+    assert [line.split(";")[0] for line in rest if line.startswith("8 px")] == [
+        "8 px, sigma 0.2, 3 taps", "8 px, sigma whole, 9 taps",
+    ]  # fmt: skip
+    assert [line.split()[0] for line in rest if line.startswith(("conv2d", "dft"))] == ["conv2d", "dft"] * 2
+    assert not list(here.iterdir())
+
+
+def test_the_figure_is_made_anew_from_the_record(restool, here):
+    restool("bench", "data", "--images", 3, "--size", "8,9", *QUICK, "--out", "out")
+    before = {path: path.read_bytes() for path in (here / "out").iterdir()}
+    for path in before:
+        if path.suffix != ".json":
+            path.unlink()
+    answer = restool("bench", "figure", "out")
+    assert (answer.status, answer.out.split()) == (0, [f"out/bench-data.{suffix}" for suffix in ("md", "png", "pdf")])
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_module_of_the_users_takes_part(restool, here, monkeypatch):
+    monkeypatch.setattr("sys.path", list(__import__("sys").path))
+    (here / "own_cli.py").write_text(
+        "import torch\n"
+        "class Right(torch.nn.Conv2d):\n    pass\n"
+        "class Rounding(torch.nn.Conv2d):\n"
+        "    def forward(self, images):\n"
+        "        output = super().forward(images)\n"
+        "        return output if output.dtype == torch.float64 else output.bfloat16().float()\n"
+        "def right(i, o):\n    return Right(i, o, 3, padding=1)\n"
+        "def rounding(i, o):\n    return Rounding(i, o, 3, padding=1)\n"
+    )
+    layer = ("bench", "layer", "--size", "8", "--candidates", "conv2d", *QUICK)
+    answer = restool(*layer, "--candidate", "own_cli:right", "--json")
+    assert answer.status == 0, answer.err
+    assert [row["candidate"] for row in json.loads(answer.out)["rows"]] == ["conv2d", "own_cli:right"]
+    answer = restool(*layer, "--candidate", "own_cli:rounding", "--out", "out")
+    assert answer.status == InaccurateError.exit_status
+    assert "candidate own_cli:rounding is wrong at 8 px, sigma 0.3: output error " in answer.err
+    assert not (here / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["layer", "--size", "3"], "--size takes values of at least 4, but got 3"),
+        (["layer", "--sigma", "wide"], "--sigma takes initial, whole or numbers above 0 such as 0.05,0.3, but got"),
+        (["layer", "--channels", "a:b"], "--channels takes a number, or two as in 24:48, but got 'a:b'"),
+        (["layer", "--channels", "0"], "--channels must be at least 1, but are 0:0"),
+        (
+            ["layer", "--candidates", "dtf"],
+            "--candidates takes names out of conv2d, auto, direct, fft, basis, dft, but",
+        ),
+        (["layer", "--candidate", "mine"], "--candidate takes package.module:factory, but got 'mine'"),
+        (["layer", "--batch", "0"], "--batch must be at least 1, but is 0"),
+        (["layer", "--repeats", "0"], "--repeats must be at least 1, but is 0"),
+        (["layer", "--seconds", "-1"], "--seconds must be above 0 seconds, but is -1.0"),
+        (["layer", "--seconds", "long"], "invalid value for '--seconds': it takes a number, but got 'long'"),
+        (["layer", "--threads", "0"], "--threads must be at least 1, but is 0"),
+        (["step", "--batch", "1"], "--batch must be at least 2 (batch norm needs it), but is 1"),
+        (["step", "--model", "flexnet-8"], "unknown model 'flexnet-8'; the nearest is "),
+        (["step", "--model", "ckcnn-7-magnet"], "--sigma initial needs kernels with a mask, and these have none; use"),
+        (["eval", "--source", "2"], "reference_size must be at least 4, but is 2"),
+        (["data", "--workers", "-1"], "--workers must be at least 0, but is -1"),
+        (["figure"], "missing argument 'DIR'; see `restool bench figure --help`"),
+        (["layr"], "no such command 'layr'. Did you mean 'layer'?"),
+    ],
+    ids=" ".join,
+)
+def test_a_benchmark_that_cannot_be_run_says_why(restool, here, arguments, message):
+    answer = restool("bench", *arguments)
+    assert answer.status == 2
+    lines = [line for line in answer.err.splitlines() if line.startswith("restool: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"restool: {message}")
+    assert not answer.out
+    assert not list(here.iterdir())
+
+
+def test_a_folder_without_records_is_missing_data(restool, here):
+    answer = restool("bench", "figure", ".")
+    assert (answer.status, answer.message) == (
+        4, "no bench-*.json in .; `restool bench layer --out .` makes one",
+    )  # fmt: skip
