@@ -1,6 +1,6 @@
 """`restool finetune`: before and after training on at the target resolution."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from restool.cli import options
 
@@ -38,7 +38,7 @@ def finetune(
     from restool.cli.study import Place, native_protocol, run_grid, study_config
 
     what = {"model": model, "dataset": dataset, "train": train, "test": test}
-    steps = {"batch_size": batch_size, "learning_rate": learning_rate, "precision": precision}
+    steps: dict[str, Any] = {"batch_size": batch_size, "learning_rate": learning_rate, "precision": precision}
     config = study_config(
         **what,
         seeds=seeds,

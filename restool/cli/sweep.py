@@ -1,6 +1,6 @@
 """`restool sweep`: the grid of train and test resolutions."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from restool.cli import options
 
@@ -38,7 +38,7 @@ def sweep(
     from restool.cli.study import Place, run_grid, study_config
 
     what = {"model": model, "dataset": dataset, "train": train, "test": test}
-    steps = {"batch_size": batch_size, "learning_rate": learning_rate, "precision": precision}
+    steps: dict[str, Any] = {"batch_size": batch_size, "learning_rate": learning_rate, "precision": precision}
     config = study_config(
         **what,
         seeds=seeds,
