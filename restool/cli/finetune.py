@@ -43,7 +43,7 @@ def finetune(
         seeds=seeds,
         epochs=source_epochs,
         finetune_epochs=epochs,
-        protocols=protocols or native_protocol(model),
+        protocols=protocols or native_protocol(model, train),
         alias_penalty=alias_penalty,
         limit=limit,
         batch_size=batch_size,
