@@ -91,7 +91,14 @@ class Truth:
 
     @cached_property
     def _true(self) -> tuple[Tensor, Sequence[Tensor]]:
-        return self._results(self.module, self.images[:CHECKED_IMAGES].double())
+        images = self.images[:CHECKED_IMAGES].double()
+        if not self.own:
+            return self._results(self.module, images)
+        try:
+            return self._results(self.module, images)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"a --candidate is checked against its float64 copy, which fails: {reason}") from error
 
     def _results(self, module: nn.Module, images: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         """Outputs of the checked images, and gradients with respect to these and to every parameter."""

@@ -9,6 +9,7 @@ import typer
 from restool import __version__
 from restool.cli.bench import bench
 from restool.cli.evaluate import evaluate
+from restool.cli.figure import figure
 from restool.cli.finetune import finetune
 from restool.cli.import_ import import_
 from restool.cli.ls import ls
@@ -26,6 +27,7 @@ app = typer.Typer(
 for command in (sweep, finetune, train, evaluate, report):
     app.command()(command)
 app.command("import")(import_)
+app.add_typer(figure, name="figure")
 app.add_typer(ls, name="ls")
 app.add_typer(bench, name="bench")
 

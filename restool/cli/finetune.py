@@ -44,7 +44,7 @@ def finetune(
         seeds=seeds,
         epochs=source_epochs,
         finetune_epochs=epochs,
-        protocols=protocols or native_protocol(model),
+        protocols=protocols or native_protocol(model, train),
         limit=limit,
         alias_penalty=alias_penalty,
         **steps,

@@ -1,6 +1,7 @@
 """`restool ls`: what there is to choose from, and what a results folder holds."""
 
 import json
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,10 @@ ls = typer.Typer(help="List models, data sets or the runs of a results folder.",
 
 @ls.command()
 def models(as_json: options.Json = False) -> None:
-    """Model names, sizes and the protocols that apply to each."""
+    """Model names, sizes and the protocols that apply to each.
+
+    Beside them, --model takes torchvision:NAME, timm:NAME (both with ?KEY=VALUE,... behind) and MODULE:FACTORY.
+    """
     from restool.models import MODELS
     from restool.transfer import applicable
     from restool.transfer.protocols import FINETUNE
@@ -31,6 +35,8 @@ def models(as_json: options.Json = False) -> None:
             }
         )
     _print(rows, as_json)
+    if not as_json:
+        print("and torchvision:NAME[?KEY=VALUE,...], timm:NAME[?KEY=VALUE,...], MODULE:FACTORY", file=sys.stderr)
 
 
 @ls.command()

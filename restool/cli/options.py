@@ -55,7 +55,9 @@ TrainSizes = Annotated[str, _study("--train", "Source sizes in pixels: 16, or 16
 TestSizes = Annotated[
     str, _study("--test", "Target sizes in pixels: 28..36 (every size), 28..36:2 (every second), or 28,32.", "SIZES")
 ]
-Model = Annotated[str, _study("--model", "See `restool ls models`.", "NAME")]
+Model = Annotated[
+    str, _study("--model", "See `restool ls models`; or torchvision:NAME, timm:NAME, or MODULE:FACTORY.", "NAME")
+]
 DatasetName = Annotated[
     str,
     _study(
@@ -78,7 +80,7 @@ NativeProtocols = Annotated[
         "--protocols",
         "What fine-tuning is compared with, such as requery,resize; see `restool ls models`.",
         "NAMES",
-        show_default="requery; as-is without continuous kernels",
+        show_default="what it starts from: requery, rescale, position or as-is",
     ),
 ]
 Limit = Annotated[

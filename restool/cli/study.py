@@ -57,14 +57,15 @@ def study_config(*, train: str, test: str, seeds: str, protocols: str | None, **
     )
 
 
-def native_protocol(model: str) -> str:
-    """What a model does by itself on a larger image: requery where kernels are continuous, as-is elsewhere."""
-    from restool.models import find_model
-    from restool.transfer import resolve_protocol
+def native_protocol(model: str, train: str) -> str:
+    """What fine-tuning a model, built for the first source size, starts from."""
+    from restool.models import build_model
+    from restool.transfer import parse_numbers
+    from restool.transfer.config import SMALLEST_SIZE
+    from restool.transfer.protocols import native_protocol
 
-    entry = find_model(model)
-    example = entry.build(10, entry.channels, entry.reference_size)
-    return "requery" if resolve_protocol("requery").applies(example) else "as-is"
+    size = parse_numbers(train, "--train", least=SMALLEST_SIZE)[0]
+    return native_protocol(build_model(model, reference_size=size))
 
 
 def split_names(text: str | None) -> tuple[str, ...] | None:
@@ -77,12 +78,14 @@ def prepare(config: "StudyConfig", place: Place) -> "tuple[Study, ProgressBars, 
     from restool.cli.progress import ProgressBars
     from restool.data import load
     from restool.transfer import ResultsFolder, Study, plan
+    from restool.transfer.fitting import require_fitting
 
     progress = ProgressBars(place.time_limit)
     device = choose_device(place.device)
     folder = ResultsFolder(place.out)
     config.zero_shot_protocols()
     dataset = load(config.dataset, data_dir=place.data_dir, download=place.download, limit=config.limit)
+    require_fitting(config, dataset)
     study = Study(config, dataset, folder, device=device, method=place.method.value, progress=progress)
     return study, progress, plan(config, dataset)
 

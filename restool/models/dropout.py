@@ -3,16 +3,19 @@
 import torch
 from torch import Tensor, nn
 
+STEPS = 2**16
+"""Values of a 16-bit number."""
+
 
 class Dropout(nn.Module):
     """y = x m / (1 - p), where m is 1 with probability 1 - p, else 0; y = x in evaluation.
 
     PyTorch draws the noise in the order of the memory, which differs between methods of convolution: the same seed
-    would train another model by each of them. This draws it in the order of the axes, and in less than half the time
-    on a CPU.
+    would train another model by each of them. This draws it in the order of the axes, 16 bits for an element, and in
+    a fifth of the time on a CPU.
 
     Args:
-        p: probability of a zero, in [0, 1).
+        p: probability of a zero, in [0, 1), rounded to a multiple of 2^-16.
     """
 
     def __init__(self, p: float) -> None:
@@ -23,11 +26,13 @@ class Dropout(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Any shape to the same shape and layout."""
-        if not self.training or self.p == 0:
+        zeros = round(self.p * STEPS)
+        if not self.training or zeros == 0:
             return values
-        drawn = torch.rand(values.shape, device=values.device) >= self.p
+        words = torch.empty((values.numel() + 3) // 4, dtype=torch.int64, device=values.device).random_(-(2**63), None)
+        drawn = words.view(torch.int16)[: values.numel()].view(values.shape) >= zeros - STEPS // 2
         kept = torch.empty_like(values, dtype=torch.bool).copy_(drawn)  # laid out as the values
-        return values * kept * (1 / (1 - self.p))
+        return values * kept * (STEPS / (STEPS - zeros))
 
     def extra_repr(self) -> str:
         """Probability, for `print(model)`."""

@@ -7,7 +7,13 @@ from functools import partial
 from torch import nn
 
 from restool.kernels import SIREN, FourierNetwork, GaborNetwork, GaussianMask, KernelNetwork, MAGNet
-from restool.nn import ContinuousConv
+from restool.nn import (
+    ContinuousConv,
+    DeformableConv,
+    FractionalGaussianConv,
+    GaussianDerivativeConv,
+    GaussianDilatedConv,
+)
 
 LayerFactory = Callable[[int, int], nn.Module]
 
@@ -18,14 +24,24 @@ MASKED_CENTER_RANGE = 1.667 * MASK_SIGMA
 
 @dataclass(frozen=True, kw_only=True)
 class LayerKind:
-    """One way to convolve: a continuous kernel, with or without a mask, or an ordinary kernel of some width."""
+    """One way to convolve: a continuous kernel, with or without a mask, an ordinary kernel of some width, or `image`.
+
+    Attributes:
+        network: of a continuous kernel.
+        masked: whether it has a Gaussian mask.
+        taps: width of an ordinary kernel.
+        image: makes a layer that only images can pass, from (in_channels, out_channels).
+    """
 
     network: Callable[..., KernelNetwork] | None = None
     masked: bool = False
     taps: int = 0
+    image: LayerFactory | None = None
 
     def factory(self, dims: int, reference_size: int) -> LayerFactory:
         """Function (in_channels, out_channels) -> layer."""
+        if self.image is not None:
+            return self.image
         if self.network is None:
             conv = (nn.Conv1d, nn.Conv2d)[dims - 1]
             return partial(conv, kernel_size=self.taps, padding=self.taps // 2)
@@ -57,4 +73,8 @@ LAYER_KINDS: dict[str, LayerKind] = {
     "ckconv-siren": LayerKind(network=SIREN),
     "conv3": LayerKind(taps=3),
     "conv33": LayerKind(taps=33),
+    "njet": LayerKind(image=partial(GaussianDerivativeConv, order=4)),
+    "fractional": LayerKind(image=FractionalGaussianConv),
+    "dilated": LayerKind(image=GaussianDilatedConv),
+    "deformable": LayerKind(image=DeformableConv),
 }

@@ -1,20 +1,25 @@
 """Models by name. A name decides the architecture completely, so a checkpoint needs to store no more than it.
 
 Beside the listed names, `flexnet[STEM,WIDTH,...]` and `flextcn[WIDTH,...]`, each with an optional layer kind behind
-(`flexnet[24,24,36]-siren`), build a shell of any width.
+(`flexnet[24,24,36]-siren`), build a shell of any width, and a name with a colon builds a model from elsewhere
+(see `restool.models.external`).
 """
 
 import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from torch import nn
 
 from restool.errors import UsageError
+from restool.models.dcn import DCN
+from restool.models.external import find_external
 from restool.models.flexnet import FlexNet
 from restool.models.layers import LAYER_KINDS
+from restool.models.njet import NJetAllCNN, njet_resnet
 from restool.models.resnet import CIFARResNet
 from restool.models.tcn import FlexTCN
 
@@ -25,6 +30,9 @@ FLEXNET_WIDTHS = {
 }
 """Stem and block widths of the official networks, by number of blocks."""
 
+NJET_WIDTHS = (38, 38, 38, 57, 57, 57, 76, 76)
+"""The same of the official FlexNet-7 with N-Jets."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shell:
@@ -33,6 +41,11 @@ class Shell:
     family: Literal["flexnet", "flextcn"]
     widths: tuple[int, ...]
     kind: str = "magnet"
+
+    def __post_init__(self) -> None:
+        if self.dims == 1 and LAYER_KINDS[self.kind].image is not None:
+            kinds = [name for name, kind in LAYER_KINDS.items() if kind.image is None]
+            raise UsageError(f"layer kind {self.kind!r} is for images; flextcn takes {', '.join(kinds)}")
 
     def __call__(self, classes: int, channels: int, reference_size: int) -> nn.Module:
         """An initialised network."""
@@ -73,7 +86,7 @@ class ModelSpec:
     """Everything that decides a model's shape, as a checkpoint stores it.
 
     Attributes:
-        name: a name of `MODELS`, or a shell with widths of its own (see the module's docstring).
+        name: a name of `MODELS`, or another that this module's docstring describes.
         classes: logits, at least 2.
         channels: of the input, at least 1.
         reference_size: pixels of the image side (or steps) that it is trained at, at least 4.
@@ -110,8 +123,14 @@ def find_model(name: str) -> ModelEntry:
     shell = _parse_shell(name)
     if shell is not None:
         return _shell_entry(name, shell, "by its widths")
+    external = find_external(name)
+    if external is not None:
+        return ModelEntry(name=name, source=external.source, build=external)
     nearest = difflib.get_close_matches(name, MODELS, n=1, cutoff=0.0)[0]
-    raise UsageError(f"unknown model {name!r}; the nearest is {nearest!r}, the known ones are {', '.join(MODELS)}")
+    raise UsageError(
+        f"unknown model {name!r}; the nearest is {nearest!r}, the known ones are {', '.join(MODELS)}, "
+        "torchvision:NAME, timm:NAME and MODULE:FACTORY"
+    )
 
 
 def shell_name(family: Literal["flexnet", "flextcn"], widths: Sequence[int], kind: str) -> str:
@@ -139,11 +158,29 @@ def _shell_entry(name: str, shell: Shell, source: str) -> ModelEntry:
     return ModelEntry(name=name, source=source, build=shell, dims=shell.dims, reference_size=reference_size)
 
 
-def _resnet_entry(depth: int) -> ModelEntry:
-    def build(classes: int, channels: int, reference_size: int) -> nn.Module:
-        return CIFARResNet((depth - 2) // 6, channels=channels, classes=classes)
+def _image_entry(name: str, source: str, build: Callable[..., nn.Module]) -> ModelEntry:
+    """Of a network without reference size, made by `build(channels=..., classes=...)`."""
+    return ModelEntry(
+        name=name, source=source, build=lambda classes, channels, _: build(channels=channels, classes=classes)
+    )
 
-    return ModelEntry(name=f"cifar-resnet-{depth}", source="He et al. 2016", build=build)
+
+def _rivals() -> list[ModelEntry]:
+    """The other two-dimensional systems that FlexConv is compared with."""
+    njet, tomen = "Pintea et al. 2021 (N-Jet)", "Tomen et al. 2021 (DCN)"
+    shells = {
+        "fractional": "Saldanha 2021 (fractional Gaussian derivatives)",
+        "dilated": "Shelhamer et al. 2019 (learned Gaussian dilation)",
+        "deformable": "Dai et al. 2017 (deformable convolution)",
+    }
+    seven = {kind: Shell(family="flexnet", widths=FLEXNET_WIDTHS[7], kind=kind) for kind in shells}
+    return [
+        _shell_entry("flexnet-7-njet", Shell(family="flexnet", widths=NJET_WIDTHS, kind="njet"), njet),
+        _image_entry("njet-allcnn", njet, NJetAllCNN),
+        _image_entry("njet-resnet-32", njet, partial(njet_resnet, 5)),
+        _image_entry("dcn-sigma-ji", tomen, DCN),
+        *(_shell_entry(f"flexnet-7-{kind}", seven[kind], source) for kind, source in shells.items()),
+    ]
 
 
 def _entries() -> list[ModelEntry]:
@@ -160,7 +197,11 @@ def _entries() -> list[ModelEntry]:
     for blocks in (2, 4, 6):
         shells[f"flextcn-{blocks}"] = Shell(family="flextcn", widths=(30,) * blocks), flexconv
     listed = [_shell_entry(name, shell, source) for name, (shell, source) in shells.items()]
-    return [*listed, *(_resnet_entry(depth) for depth in (32, 44))]
+    resnets = [
+        _image_entry(f"cifar-resnet-{depth}", "He et al. 2016", partial(CIFARResNet, (depth - 2) // 6))
+        for depth in (32, 44)
+    ]
+    return [*listed, *resnets, *_rivals()]
 
 
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _entries()}

@@ -2,7 +2,25 @@
 
 from restool.nn.continuous import ContinuousConv, use_method
 from restool.nn.correlate import correlate
+from restool.nn.deformable import DeformableConv
+from restool.nn.dilated import GaussianDilatedConv
 from restool.nn.factored import FactoredKernel
+from restool.nn.fractional import FractionalGaussianConv
+from restool.nn.gaussian_derivative import GaussianDerivativeConv, PairwiseGaussianDerivativeConv
 from restool.nn.interpolate import resample_kernel
+from restool.nn.scaled import Rescalable, ScaledConv
 
-__all__ = ["ContinuousConv", "FactoredKernel", "correlate", "resample_kernel", "use_method"]
+__all__ = [
+    "ContinuousConv",
+    "DeformableConv",
+    "FactoredKernel",
+    "FractionalGaussianConv",
+    "GaussianDerivativeConv",
+    "GaussianDilatedConv",
+    "PairwiseGaussianDerivativeConv",
+    "Rescalable",
+    "ScaledConv",
+    "correlate",
+    "resample_kernel",
+    "use_method",
+]

@@ -1,7 +1,8 @@
 """What a correlation costs by every method: operations and bytes counted, seconds predicted from a device's rates.
 
 Operations are floating-point multiplications and additions, counted one each. Counts are of what the methods of this
-package do, recomputation in the gradient included; bytes are compulsory: inputs read once, outputs written once.
+package do, but for what gradients of large spectra compute again; bytes are compulsory: inputs read once, outputs
+written once.
 """
 
 import math
@@ -107,15 +108,14 @@ def work(
     moved = _bytes(batch * inputs * math.prod(size), batch * outputs * math.prod(size), parameters, training)
     passes = 3 if training else 1  # a product has two gradients, each a product of the same size
     sampling = 0.0 if hidden is None else 2.0 * passes * pairs * hidden * math.prod(taps)
-    # the gradient analyses signal and upstream gradient, and synthesises the signal's; it mixes the basis once more
-    signals = batch * ((3 * inputs + 2 * outputs) if training else (inputs + outputs))
-    kernels = functions * (2 if training else 1)
+    both_ways = 2 if training else 1  # the gradient analyses the upstream gradient and synthesises the signal's
+    signals, kernels = batch * (inputs + outputs) * both_ways, functions * both_ways
 
     def spectral(period: Sequence[int], combined: int | None) -> tuple[float, float]:
         frequencies = math.prod(period[:-1]) * (period[-1] // 2 + 1)
         mix = 8.0 * passes * batch * pairs * frequencies
         if combined is not None:
-            mix += 4.0 * (passes + training) * combined * pairs * frequencies
+            mix += 4.0 * passes * combined * pairs * frequencies
         return mix, 2.5 * math.prod(period) * math.log2(max(math.prod(period), 2))
 
     fast, short = fast_lengths(geometry.shortest_period), geometry.shortest_period
@@ -125,7 +125,7 @@ def work(
     per_image = _dft_operations(size, short)
     works: dict[Way, Work] = {
         "direct": Work(convolution=2.0 * passes * batch * pairs * geometry.meetings, mix=sampling, bytes=moved),
-        "fft": Work(fft=(signals + pairs * (2 if training else 1)) * transform, mix=taps_mix + sampling, bytes=moved),
+        "fft": Work(fft=(signals + pairs * both_ways) * transform, mix=taps_mix + sampling, bytes=moved),
         "dft": Work(dft=signals * per_image, fft=kernels * short_transform, mix=short_mix, bytes=moved),
     }
     if hidden is not None:

@@ -3,12 +3,12 @@
     Y[f] = X[f] conj(K)[f],   conj(K)[f, i, o] = sum_h basis[f, h] coefficients[h, i, o]
 
 A part of the rows of the spectrum is analysed, mixed and synthesised at a time, small enough to stay in the cache of a
-CPU, and nothing of it is kept: the gradient computes it again. So a training step holds no spectrum of a signal and
-never makes the spectrum of a whole factored kernel.
+CPU. Where there are several parts nothing of them is kept, and the gradient computes them again: a training step then
+holds no spectrum of a signal and never makes the spectrum of a whole factored kernel. A spectrum of one part is kept.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,8 +22,8 @@ from restool.nn.geometry import Geometry, fast_lengths
 from restool.nn.products import exact_products
 from restool.nn.transforms import Kind, Transform, transform
 
-PART_BYTES = {"cpu": 4 << 20, "cuda": 1 << 28}
-"""Size of a part: the second-level cache of a CPU; enough on a GPU to fill it with one batch of products."""
+PART_BYTES = {"cpu": 16 << 20, "cuda": 64 << 20}
+"""Size of a part: half of the last cache of a CPU; enough on a GPU to fill it with one batch of products."""
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,18 @@ class _Correlation(torch.autograd.Function):
         ctx: Any, signal: Tensor, planes: Tensor, coefficients: Tensor | None, bias: Tensor | None, over: Transform
     ) -> Tensor:
         outputs = (planes if coefficients is None else coefficients).shape[-1]
-        ctx.save_for_backward(signal, planes, coefficients)
         ctx.over, ctx.bias_dtype = over, None if bias is None else bias.dtype
         opened, gathered = over.open(signal), over.blank(len(signal), outputs)
-        for rows in _parts(over, signal, outputs):
-            product = _multiply(over.read(opened, rows), _mix(planes, coefficients, rows, over, signal.dtype))
+        parts = _parts(over, signal, outputs)
+        for rows in parts:
+            spectrum = over.read(opened, rows)
+            mix = _mix(planes, coefficients, rows, over, signal.dtype)
+            product = _multiply(spectrum, mix)
             if bias is not None and rows.start == 0:
                 product[0, 0] += bias * over.points  # a constant is the spectrum's first point
             over.write(gathered, rows, product)
+        kept = (spectrum, mix) if len(parts) == 1 else (None, None)
+        ctx.save_for_backward(signal, planes, coefficients, *kept)
         return over.close(gathered)
 
     @staticmethod
@@ -123,10 +127,11 @@ class _Correlation(torch.autograd.Function):
 
 def _gradients(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
     """Gradients of `_Correlation` for every input that asks for one."""
-    signal, planes, coefficients = ctx.saved_tensors
-    over: Transform = ctx.over
+    signal, planes, coefficients, spectrum, mix = ctx.saved_tensors
+    kept, over = spectrum is not None, ctx.over
     of_signal, of_kernel = ctx.needs_input_grad[0], ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
-    opened, opened_upstream = over.open(signal), over.open(upstream.contiguous())
+    opened = None if kept else over.open(signal)
+    opened_upstream = over.open(upstream)
     gathered = over.blank(*signal.shape[:2]) if of_signal else None
     gradient = _KernelGradient(planes, coefficients, over) if of_kernel else None
     bias = None
@@ -135,10 +140,11 @@ def _gradients(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.bias_dtype is not None and rows.start == 0:
             bias = read[0, 0].sum(0, dtype=ctx.bias_dtype)  # the first point is the sum over the signal
         if gathered is not None:
-            mix = _mix(planes, coefficients, rows, over, signal.dtype)
+            mix = mix if kept else _mix(planes, coefficients, rows, over, signal.dtype)
             over.write(gathered, rows, _multiply(read, mix.mT, conjugate="right"))
         if gradient is not None:
-            gradient.add(rows, _multiply(over.read(opened, rows).mT, read, conjugate="left"))
+            spectrum = spectrum if kept else over.read(opened, rows)
+            gradient.add(rows, _multiply(spectrum.mT, read, conjugate="left"))
     return (
         None if gathered is None else over.close(gathered),
         None if gradient is None else gradient.planes,
@@ -171,13 +177,12 @@ class _KernelGradient:
         self.coefficients.flatten(1).addmm_(weighted.flatten(0, 1).T, pairs.flatten(0, 1))
 
 
-def _parts(over: Transform, signal: Tensor, outputs: int) -> Iterator[slice]:
+def _parts(over: Transform, signal: Tensor, outputs: int) -> list[slice]:
     """Rows of the spectrum, some at a time."""
     batch, inputs = signal.shape[:2]
     row = 2 * over.row_length * (batch * (inputs + outputs) + inputs * outputs) * signal.element_size()
     step = max(1, PART_BYTES.get(signal.device.type, PART_BYTES["cuda"]) // row)
-    for start in range(0, over.rows, step):
-        yield slice(start, min(start + step, over.rows))
+    return [slice(start, min(start + step, over.rows)) for start in range(0, over.rows, step)]
 
 
 def _inside(rows: slice, over: Transform) -> slice:

@@ -31,7 +31,7 @@ SUMMARY = [
     "difference_points",
     "difference_sd_points",
 ]
-PLAIN = ["requery", "bandlimit", "rescale", "interpolate", "as-is", "resize"]
+PLAIN = ["requery", "bandlimit", "rescale", "interpolate", "position", "as-is", "resize"]
 PROTOCOLS = ["source", *PLAIN, "bn-recalibrate", *(f"{name}+bn-recalibrate" for name in PLAIN)]
 """The order of protocols in every table and figure; others follow, then fine-tuning."""
 

@@ -10,7 +10,7 @@ from restool.errors import UsageError
 from restool.models import ModelSpec, find_model
 from restool.training import Recipe
 from restool.training.recipe import AliasPenalty, Precision
-from restool.transfer.protocols import FINETUNE, PROTOCOLS, resolve_protocol
+from restool.transfer.protocols import FINETUNE, applicable, refusal, resolve_protocol
 
 SMALLEST_SIZE = 4
 MOST_VALUES = 1000
@@ -147,10 +147,8 @@ class StudyConfig:
         """
         model = self._example()
         if self.protocols is None:
-            return tuple(name for name, protocol in PROTOCOLS.items() if protocol.applies(model))
+            return tuple(applicable(model))
         for name in self.protocols:
             if not resolve_protocol(name).applies(model):
-                raise UsageError(
-                    f"protocol {name!r} does not apply to {self.model}; `restool ls models` lists what does"
-                )
+                raise UsageError(refusal(name, model, self.model))
         return self.protocols

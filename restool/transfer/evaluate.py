@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from restool.data import Batches, Dataset
 from restool.errors import UsageError
 from restool.models import ModelSpec, find_model
+from restool.transfer.fitting import require_size
 from restool.transfer.protocols import Protocol, applicable, resolve_protocol
 
 EVALUATION_BATCH = 100
@@ -75,7 +76,7 @@ def evaluate_model(
         One dict per protocol and target: protocol, target, accuracy (a fraction), n.
 
     Raises:
-        UsageError: the images do not fit the model, or a protocol does not apply.
+        UsageError: the images or a size do not fit the model, or a protocol does not apply.
     """
     expected, found = (spec.channels, spec.classes), (dataset.channels, len(dataset.class_names))
     if expected != found:
@@ -91,6 +92,7 @@ def evaluate_model(
         if protocol.trains:
             raise UsageError(f"{name} trains the model; use `restool finetune`")
         for target in targets:
+            require_size(model, spec, protocol.sizes(spec.reference_size, target)[-1], device)
             moved, sizes = transfer(model, protocol, dataset, spec.reference_size, target, device=device)
             batches = Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=device)
             correct = correct_predictions(moved, batches)

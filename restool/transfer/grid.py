@@ -1,6 +1,5 @@
 """Runs the missing cells of a study: train or load a source model, apply a protocol, evaluate, write the record."""
 
-import copy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from restool.training.loop import Watch
 from restool.transfer.cells import Cell, SourceRun
 from restool.transfer.config import StudyConfig
 from restool.transfer.evaluate import EVALUATION_BATCH, correct_predictions, transfer
+from restool.transfer.layers import rescale_layers
 from restool.transfer.protocols import FINETUNE, SOURCE, native_transfer, resolve_protocol
 from restool.transfer.records import BusyError, ResultsFolder, environment
 
@@ -145,7 +145,7 @@ class Study:
             return native_transfer(source, 1.0), (cell.target,)
         protocol = resolve_protocol(cell.protocol)
         if protocol.trains:
-            source = copy.deepcopy(source)
+            source = rescale_layers(source, cell.target / cell.run.source)  # trained on from there, as officially
             recipe, seed = self.config.finetune_recipe, int(cell.key[:8], 16)
             self._train(source, recipe, cell.run, size=cell.target, seed=seed, key=cell.key)
         return transfer(source, protocol, self.dataset, cell.run.source, cell.target, device=self.device)

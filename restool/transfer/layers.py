@@ -2,12 +2,12 @@
 
 import copy
 from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from restool.nn import ContinuousConv, FactoredKernel, resample_kernel
+from restool.nn import ContinuousConv, FactoredKernel, Rescalable, resample_kernel
 from restool.nn.correlate import prepare
 from restool.nn.interpolate import Filter
 from restool.transfer.cache import CACHE, KernelKey, weights_digest
@@ -84,6 +84,7 @@ def is_spatial(layer: nn.Module) -> bool:
     """Whether a layer is an ordinary convolution that can be interpolated: odd, wider than a pixel, centred."""
     return (
         isinstance(layer, nn.Conv2d)
+        and type(layer).forward is nn.Conv2d.forward  # others change the weights before they use them
         and max(layer.kernel_size) > 1
         and all(k % 2 == 1 for k in layer.kernel_size)
         and tuple(layer.padding) == tuple(k // 2 for k in layer.kernel_size)
@@ -123,3 +124,16 @@ def _replace(model: nn.Module, kind: type[M], replacement: Callable[[M], nn.Modu
             if isinstance(child, kind):
                 setattr(parent, name, replacement(child))
     return model.eval()
+
+
+def rescale_layers(model: nn.Module, scale: float) -> nn.Module:
+    """A copy of a model whose rescalable layers are made for the target grid; one layer in two places stays one."""
+    moved: dict[nn.Module, nn.Module] = {}
+
+    def move(layer: nn.Module) -> nn.Module:
+        assert isinstance(layer, Rescalable)
+        if layer not in moved:
+            moved[layer] = layer.at_scale(scale)
+        return moved[layer]
+
+    return _replace(model, cast(type[nn.Module], Rescalable), move)

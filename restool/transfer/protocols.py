@@ -12,8 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from restool.errors import UsageError
-from restool.nn import ContinuousConv
-from restool.transfer.layers import as_is, bandlimit, is_spatial, requery, resample_convolutions, sample_layers
+from restool.nn import ContinuousConv, Rescalable
+from restool.transfer.layers import (
+    as_is,
+    bandlimit,
+    is_spatial,
+    requery,
+    resample_convolutions,
+    rescale_layers,
+    sample_layers,
+)
 
 RECALIBRATE = "bn-recalibrate"
 FINETUNE = "finetune"
@@ -60,9 +68,7 @@ class Protocol:
             UsageError: the protocol does not apply to the model.
         """
         if not self.applies(model):
-            raise UsageError(
-                f"protocol {self.name!r} does not apply to this model; `restool ls models` lists what does"
-            )
+            raise UsageError(refusal(self.name, model))
         moved = self.transfer(model, target / source)
         if self.recalibrates:
             recalibrate(moved, calibration)
@@ -89,6 +95,16 @@ def resolve_protocol(name: str) -> Protocol:
 def applicable(model: nn.Module) -> list[str]:
     """Names of the zero-shot protocols that apply to a model, in the order tables show them."""
     return [name for name, protocol in PROTOCOLS.items() if protocol.applies(model)]
+
+
+def refusal(protocol: str, model: nn.Module, called: str = "this model") -> str:
+    """What is said where a protocol does not apply to a model."""
+    return f"protocol {protocol!r} does not apply to {called}; {', '.join(applicable(model))} do"
+
+
+def native_protocol(model: nn.Module) -> str:
+    """Name of the protocol that fine-tuning starts from: the first that applies of those that the layers define."""
+    return next(name for name in ("requery", "rescale", "position", "as-is") if PROTOCOLS[name].applies(model))
 
 
 @torch.no_grad()
@@ -125,6 +141,15 @@ def _has_kernels(model: nn.Module) -> bool:
 
 def _has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+
+
+def _resamples_positions(model: nn.Module) -> bool:
+    # timm's attribute of models that do so in `forward`; those of `restool.models.positions` have it as well
+    return any(getattr(module, "dynamic_img_size", False) for module in model.modules())
+
+
+def _is_rescalable(model: nn.Module) -> bool:
+    return any(isinstance(module, Rescalable) for module in model.modules())
 
 
 def _bandlimit(model: nn.Module, scale: float) -> nn.Module:
@@ -165,15 +190,27 @@ _ZERO_SHOT = (
         transfer=_bandlimit,
     ),
     Protocol(
+        name="rescale",
+        summary="widen Gaussian-derivative and dilated kernels with the image, as `at_scale` of each layer says",
+        applies=_is_rescalable,
+        transfer=rescale_layers,
+    ),
+    Protocol(
         name="interpolate",
         summary="resize ordinary kernels bilinearly, scaled by pixel area",
         applies=_has_kernels,
         transfer=lambda model, scale: resample_convolutions(model, scale, "bilinear"),
     ),
     Protocol(
+        name="position",
+        summary="resample the position embeddings of a vision transformer to the target's grid of patches",
+        applies=_resamples_positions,
+        transfer=native_transfer,
+    ),
+    Protocol(
         name="as-is",
         summary="the same taps on the larger image",
-        applies=lambda model: True,
+        applies=lambda model: not _resamples_positions(model),
         transfer=_as_is,
     ),
     Protocol(

@@ -141,3 +141,19 @@ def test_a_kink_of_restools_models_is_smoothed_and_one_of_a_users_is_not(relu):
         deviations[own] = exact.check(Kinked(relu, offset=-2e-7))["gradient"]
     assert deviations[False].error <= deviations[False].limit == 1e-5
     assert deviations[True].error > 0.1
+
+
+class SinglePrecision(Convolution):
+    """Cannot compute in float64, as modules that keep float32 constants cannot."""
+
+    def forward(self, images):
+        return super().forward(images) if images.dtype == torch.float32 else F.conv2d(images, self.conv.weight.float())
+
+
+def test_a_candidate_that_cannot_compute_in_float64_is_refused_in_one_line():
+    exact = Truth(SinglePrecision().double(), IMAGES, (4, 8, 8), largest_error, True)
+    with pytest.raises(
+        UsageError, match="^a --candidate is checked against its float64 copy, which fails: .*"
+    ) as caught:
+        exact.check(SinglePrecision())
+    assert "\n" not in str(caught.value)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-PROTOCOLS = {"requery", "bandlimit", "interpolate", "as-is", "resize", "bn-recalibrate", "finetune"}
+PROTOCOLS = {"requery", "bandlimit", "rescale", "interpolate", "as-is", "resize", "bn-recalibrate", "finetune"}
 REPORT = ["heatmap.pdf", "heatmap.png", "table.csv", "table.md", "table.tex"]
 
 
@@ -186,8 +186,9 @@ def test_ls_models_lists_objects_with_five_fields(restool):
     assert "requery" not in found["cifar-resnet-32"]["protocols"]
     assert found["flextcn-2"]["dims"] == 1
     assert all(set(row["protocols"]) <= PROTOCOLS for row in rows)
-    text = restool("ls", "models").out.splitlines()
-    assert [line.split()[0] for line in text] == ["name", *found]
+    answer = restool("ls", "models")
+    assert [line.split()[0] for line in answer.out.splitlines()] == ["name", *found]
+    assert all(name in answer.err for name in ("torchvision:NAME", "timm:NAME", "MODULE:FACTORY"))
 
 
 def test_ls_datasets_lists_the_built_in_one_first(restool):

@@ -16,7 +16,7 @@ SWEEP = [
     (["--dataset", "cifar"], r"dataset must be one of gabors, .*, got 'cifar'; did you mean cifar10\?"),
     (["--dataset", "parquet"], r"dataset must be one of .*, got 'parquet'; did you mean parquet:DIR\?"),
     (["--protocols", "reqery"], r"unknown protocol 'reqery'; the nearest is 'requery', the known ones are"),
-    (["--protocols", "interpolate"], r"protocol 'interpolate' does not apply to flexnet-3; `restool ls models` lists"),
+    (["--protocols", "interpolate"], r"protocol 'interpolate' does not apply to flexnet-3; requery, .*, resize, .* do"),
     (["--protocols", "resize,finetune"], r"finetune is asked for by --finetune-epochs, or by `restool finetune`"),
     (["--alias-penalty", "gab"], r"--alias-penalty must be none, gabor or gabor\+mask, but is 'gab'"),
     (["--model", "flexnet-7-conv3", "--alias-penalty", "gabor"], r"--alias-penalty does not apply to flexnet-7-conv3"),

@@ -26,6 +26,13 @@ COUNTS = {
     "flexnet-7-conv33": 19_998_790,
     "cifar-resnet-32": 464_154,
     "cifar-resnet-44": 658_586,
+    "flexnet-7-njet": 698_503,
+    "njet-allcnn": 1_066_004 + 5,  # the published sizes leave out the scale of each layer
+    "njet-resnet-32": 515_402 + 31,
+    "dcn-sigma-ji": 472_202,
+    "flexnet-7-fractional": 59_317,  # 3 I O + 1 a layer
+    "flexnet-7-dilated": 169_990 + 15,
+    "flexnet-7-deformable": 169_990 + 78_516,  # 9 I 18 + 18 a layer
 }
 SEQUENCE_COUNTS = {  # kind: {channels: counts of 2, 4 and 6 blocks of 30 channels}
     "magnet": {1: (105_548, 239_436, 373_324), 3: (107_588, 241_476, 375_364), 96: (202_448, 336_336, 470_224)},
@@ -74,8 +81,12 @@ def test_a_cifar_resnet_of_any_depth_has_the_published_number_of_parameters(dept
     assert sum(isinstance(m, torch.nn.Conv2d | torch.nn.Linear) for m in model.modules()) == depth
 
 
-@pytest.mark.parametrize("kind", LAYER_KINDS)
-@pytest.mark.parametrize("family", ["flexnet", "flextcn"])
+IMAGE_KINDS = ["njet", "fractional", "dilated", "deformable"]
+SHELLS = [("flexnet", kind) for kind in LAYER_KINDS]
+SHELLS += [("flextcn", kind) for kind in LAYER_KINDS if kind not in IMAGE_KINDS]
+
+
+@pytest.mark.parametrize(("family", "kind"), SHELLS)
 def test_a_shell_of_any_width_is_built_by_its_name(family, kind):
     name = f"{family}[3,4,4]-{kind}"
     assert shell_name(family, [3, 4, 4], kind) == name
@@ -107,6 +118,10 @@ NAME_ERRORS = [
     ("flexnet[8,x]", "unknown model 'flexnet[8,x]'; the nearest is '"),
     ("flexnet[8,8]-siern", "unknown layer kind 'siern' in 'flexnet[8,8]-siern'; the known ones are magnet, gabor, "),
     ("flexnet[8]", "'flexnet[8]' needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]"),
+    (
+        "flextcn[8,8]-njet",
+        "layer kind 'njet' is for images; flextcn takes magnet, gabor, fourier, siren, ckconv-magnet, ",
+    ),
     ("flextcn[8,0]", "'flextcn[8,0]' needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]"),
 ]
 

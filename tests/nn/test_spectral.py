@@ -40,7 +40,8 @@ def test_the_size_of_the_parts_changes_no_result(monkeypatch, method, part_bytes
 
 
 @pytest.mark.parametrize("method", ["basis", "dft"])
-def test_a_forward_pass_keeps_nothing_as_large_as_a_spectrum(method):
+def test_a_forward_pass_in_parts_keeps_nothing_as_large_as_a_spectrum(monkeypatch, method):
+    monkeypatch.setitem(spectral.PART_BYTES, "cpu", 50_000)
     signal, kernel, bias = example(size=(24, 24), taps=(25, 25))
     inputs = [signal, kernel.coefficients, kernel.basis, bias]
     kept: list[torch.Tensor] = []

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from restool.errors import MissingDataError, UsageError
+from restool.report import frame as report_frame
 from restool.report import read_records, summarise
 from restool.report.frame import FORMAT
+from restool.transfer import PROTOCOLS
 from restool.transfer import cells as transfer_cells
 
 
@@ -184,3 +186,7 @@ def test_a_folder_without_records_says_how_to_make_them(tmp_path, made):
         (out / "records").mkdir(parents=True)
     with pytest.raises(MissingDataError, match=r"^no records in \S*records: run `restool sweep --out \S*out` first$"):
         read_records(out)
+
+
+def test_reports_know_every_protocol_and_show_them_in_one_order():
+    assert [name for name in report_frame.PROTOCOLS if name in PROTOCOLS] == list(PROTOCOLS)

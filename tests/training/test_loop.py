@@ -195,6 +195,23 @@ def test_a_run_stopped_again_and_again_resumes_to_the_same_bits(batches, tmp_pat
     assert_same_bits(resumed, model)
 
 
+RIVALS = [f"flexnet[3,4]-{kind}" for kind in ("njet", "fractional", "dilated", "deformable")]
+RIVALS += ["njet-allcnn", "njet-resnet-32", "dcn-sigma-ji"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RIVALS)
+def test_every_rival_resumes_to_the_same_bits(batches, tmp_path, name):
+    spec, file = ModelSpec(name, 3, 3, 8), tmp_path / "a.safetensors"
+    recipe = Recipe(epochs=2, batch_size=7)
+    model, history = run(batches, recipe, spec=spec)
+    with pytest.raises(Stopped):
+        run(batches, recipe, spec=spec, checkpoint=file, watch=StopAt(epoch=1))
+    resumed, resumed_history = run(batches, recipe, spec=spec, checkpoint=file)
+    assert resumed_history == history
+    assert_same_bits(resumed, model)
+
+
 def test_a_checkpoint_holds_the_optimizer_until_training_is_over(batches, tmp_path):
     file = tmp_path / "a.safetensors"
     with pytest.raises(Stopped):

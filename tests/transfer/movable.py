@@ -6,12 +6,18 @@ import torch
 from torch import nn
 
 from restool.kernels import MAGNet
-from restool.models import CIFARResNet, build_model
+from restool.models import DCN, CIFARResNet, Solver, build_model, njet_resnet
 from restool.nn import ContinuousConv
 from restool.transfer import resolve_protocol
 
 SHELLS = ["flexnet[3,4]", "flexnet[3,4]-siren", "flexnet[3,4]-ckconv-magnet", "flexnet[3,4]-conv3"]
-IMAGE_MODELS = [*SHELLS, "flexnet[3,4]-conv33", "cifar-resnet-8"]
+UNLISTED = {
+    "cifar-resnet-8": lambda: CIFARResNet(1),
+    "njet-resnet-8": lambda: njet_resnet(1),
+    "dcn": lambda: DCN((4, 8), solver=Solver(steps=1)),
+}
+RIVALS = [f"flexnet[3,4]-{kind}" for kind in ("njet", "fractional", "dilated", "deformable")] + ["njet-resnet-8", "dcn"]
+IMAGE_MODELS = [*SHELLS, "flexnet[3,4]-conv33", "cifar-resnet-8", *RIVALS]
 SIZES = [8, 10, 11, 16, 6]
 
 
@@ -20,8 +26,8 @@ def images(size: int, *, count: int = 5, channels: int = 3, seed: int = 0) -> to
 
 
 def build(name: str, reference_size: int = 8) -> nn.Module:
-    """A named model, or the shallowest of the ResNets, which has strides and is not listed."""
-    return CIFARResNet(1) if name == "cifar-resnet-8" else build_model(name, reference_size=reference_size)
+    """A named model, or a small one of those that have strides and no name."""
+    return UNLISTED[name]() if name in UNLISTED else build_model(name, reference_size=reference_size)
 
 
 def bare(kind: str) -> nn.Module:

@@ -21,6 +21,7 @@ CASES = [
     (name, protocol)
     for name in IMAGE_MODELS
     for protocol in [*applicable(build(name)), "bandlimit+bn-recalibrate", "resize+bn-recalibrate"]
+    if resolve_protocol(protocol).applies(build(name))
 ]
 
 
@@ -125,15 +126,21 @@ def test_resize_is_the_trained_model_at_its_own_size(name):
         ("flexnet[3,4]-conv3", ["bandlimit", "interpolate", "as-is", "resize", "bn-recalibrate"]),
         ("cifar-resnet-32", ["bandlimit", "interpolate", "as-is", "resize", "bn-recalibrate"]),
         ("flextcn[3]", ["requery", "as-is", "resize", "bn-recalibrate"]),
+        ("flexnet[3,4]-njet", ["rescale", "as-is", "resize", "bn-recalibrate"]),
+        ("flexnet[3,4]-fractional", ["rescale", "as-is", "resize", "bn-recalibrate"]),
+        ("flexnet[3,4]-dilated", ["rescale", "as-is", "resize", "bn-recalibrate"]),
+        ("flexnet[3,4]-deformable", ["as-is", "resize", "bn-recalibrate"]),
+        ("njet-resnet-32", ["rescale", "as-is", "resize", "bn-recalibrate"]),
+        ("njet-allcnn", ["bandlimit", "rescale", "interpolate", "as-is", "resize", "bn-recalibrate"]),
+        ("dcn-sigma-ji", ["rescale", "as-is", "resize"]),
     ],
 )
 def test_protocols_apply_as_the_design_says(name, expected):
     model = build_model(name, reference_size=8)
     assert applicable(model) == expected
     for missing in set(PROTOCOLS) - set(expected):
-        with pytest.raises(
-            UsageError, match=f"^protocol '{missing}' does not apply to this model; `restool ls models`"
-        ):
+        message = f"^protocol '{missing}' does not apply to this model; {', '.join(expected)} do$"
+        with pytest.raises(UsageError, match=message):
             PROTOCOLS[missing].apply(model, 8, 12)
 
 

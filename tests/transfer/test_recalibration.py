@@ -29,7 +29,7 @@ def statistics_by_hooks(model: nn.Module, batches: list[torch.Tensor]) -> list[t
     return [(torch.stack([x.mean(1) for x in xs]).mean(0), torch.stack([x.var(1) for x in xs]).mean(0)) for xs in seen]
 
 
-@pytest.mark.parametrize("name", IMAGE_MODELS)
+@pytest.mark.parametrize("name", [name for name in IMAGE_MODELS if name != "dcn"])  # which has group norms
 @torch.no_grad()
 def test_recalibrated_statistics_are_the_mean_over_batches_and_nothing_else_changes(name):
     model = trained(name)

@@ -63,7 +63,7 @@ def test_a_cell_that_fails_is_listed_and_the_others_are_done(lab, folder):
     progress = lab.progress()
     outcome = lab.study(folder, progress).run([missing[0], bad, *missing[1:]])
     assert (outcome.done, outcome.failed) == (missing, [bad])
-    reason = "protocol 'interpolate' does not apply to this model; `restool ls models` lists what does"
+    reason = "protocol 'interpolate' does not apply to this model; requery, bandlimit, as-is, resize, bn-recalibrate do"
     assert progress.failures == [("flexnet[3,4] 8 -> 12 px, interpolate, seed 0", reason)]
     assert not (folder / "records" / f"{bad.key}.json").exists()
 

@@ -1,0 +1,185 @@
+"""Models of other libraries and of the user, by name.
+
+    torchvision:NAME[?KEY=VALUE,...]   an image classifier of torchvision
+    timm:NAME[?KEY=VALUE,...]          a model of timm (PyTorch Image Models), which is an optional dependency
+    MODULE:FACTORY                     a function or class of the user's own
+
+What follows `?` goes to the library's constructor: Python literals, a bare word is a string. Weights are untrained,
+unless timm is asked for others by `?pretrained=True`. Vision transformers resample their position embeddings to the
+grid of every image that they get; the stored embeddings stay those of the training size.
+
+A factory gets those of the keyword arguments classes, channels and reference_size that it accepts, and no others: its
+name is stored in checkpoints, and a foreign checkpoint must not choose what a function is called with.
+"""
+
+import ast
+import difflib
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from restool.errors import UsageError
+
+Maker = Callable[[int, int, int], Any]
+"""(classes, channels, reference_size) -> what the library or the factory gives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalModel:
+    """Builds a model: (classes, channels, reference_size) -> module; equal names are equal builders.
+
+    Attributes:
+        name: as typed.
+        source: the library, or the user's module.
+        make: does it, and may raise anything.
+    """
+
+    name: str
+    source: str
+    make: Maker = field(compare=False)
+
+    def __call__(self, classes: int, channels: int, reference_size: int) -> nn.Module:
+        """A freshly initialised model; UsageError says why there is none."""
+        try:
+            model = self.make(classes, channels, reference_size)
+        except Exception as error:
+            raise UsageError(
+                f"{self.source} cannot build {self.name} for {classes} classes, {channels} channels and "
+                f"{reference_size} px: {in_one_line(error)}; choose another --model or --train"
+            ) from error
+        if not isinstance(model, nn.Module):
+            raise UsageError(f"{self.name} must give a torch.nn.Module, but gave a {type(model).__name__}")
+        return model
+
+
+def find_external(name: str) -> ExternalModel | None:
+    """The builder of a name with a colon, None for a name without.
+
+    Raises:
+        UsageError: there is no such library, model, module or factory, or its options cannot be read.
+    """
+    prefix, colon, rest = name.partition(":")
+    if not colon:
+        return None
+    if prefix not in _LIBRARIES:
+        module, _, attribute = name.partition(":")
+        return ExternalModel(name=name, source=module, make=_factory(module, attribute))
+    model, _, options = rest.partition("?")
+    return ExternalModel(name=name, source=prefix, make=_LIBRARIES[prefix](model, _parse_options(name, options)))
+
+
+def in_one_line(error: Exception) -> str:
+    """An exception of other people's code: its type and its text without line breaks and full stop."""
+    return ": ".join(filter(None, [type(error).__name__, " ".join(str(error).split()).rstrip(".")]))
+
+
+def _torchvision(model: str, options: dict[str, Any]) -> Maker:
+    from torchvision import models
+
+    _require_known("torchvision", model, models.list_models(module=models))
+    _reject_reserved(options, "num_classes", "image_size", "weights")
+
+    def make(classes: int, channels: int, reference_size: int) -> nn.Module:
+        size = {"image_size": reference_size} if model.startswith("vit_") else {}
+        built = models.get_model(model, weights=None, num_classes=classes, **size, **options)
+        if channels != 3:
+            _replace_first_convolution(built, channels)
+        if not isinstance(built, models.VisionTransformer):
+            return built
+        from restool.models.positions import ResampledPositions
+
+        return ResampledPositions(built)
+
+    return make
+
+
+def _replace_first_convolution(model: nn.Module, channels: int) -> None:
+    """A fresh convolution from `channels`, in PyTorch's default draw, where torchvision has one from 3."""
+    name, first = next((name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
+    shape: dict[str, Any] = {key: getattr(first, key) for key in ("kernel_size", "stride", "padding")}
+    model.set_submodule(name, nn.Conv2d(channels, first.out_channels, bias=first.bias is not None, **shape))
+
+
+def _timm(model: str, options: dict[str, Any]) -> Maker:
+    try:
+        import timm
+    except ImportError as error:
+        raise UsageError(f"timm:{model} needs timm, which is not installed; pip install 'restool[timm]'") from error
+    if not timm.is_model(model):
+        _require_known("timm", model, timm.list_models())
+    _reject_reserved(options, "num_classes", "in_chans", "img_size", "dynamic_img_size")
+    config = timm.get_pretrained_cfg(model, allow_unregistered=True)
+
+    def make(classes: int, channels: int, reference_size: int) -> nn.Module:
+        shape: dict[str, Any] = {"num_classes": classes, "in_chans": channels, **options}
+        if config is None or not config.fixed_input_size:
+            return timm.create_model(model, **shape)
+        shape["img_size"] = reference_size
+        try:
+            return timm.create_model(model, dynamic_img_size=True, **shape)
+        except TypeError as error:
+            if "dynamic_img_size" not in str(error):
+                raise
+        return timm.create_model(model, **shape)  # it cannot resample its positions
+
+    return make
+
+
+_LIBRARIES: dict[str, Callable[[str, dict[str, Any]], Maker]] = {"torchvision": _torchvision, "timm": _timm}
+
+
+def _factory(module: str, attribute: str) -> Maker:
+    name = f"{module}:{attribute}"
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+", name):
+        raise UsageError(f"a model is named torchvision:NAME, timm:NAME or MODULE:FACTORY, but got {name!r}")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # unlike `python -m restool`, the command `restool` does not look there
+    try:
+        factory = getattr(importlib.import_module(module), attribute)
+        accepted = inspect.signature(factory).parameters.values()
+    except Exception as error:
+        raise UsageError(
+            f"cannot use {name}: {in_one_line(error)}; `from {module} import {attribute}` must work in this folder"
+        ) from error
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted)
+    taken = {parameter.name for parameter in accepted}
+
+    def make(classes: int, channels: int, reference_size: int) -> Any:
+        shape = {"classes": classes, "channels": channels, "reference_size": reference_size}
+        return factory(**{key: value for key, value in shape.items() if takes_all or key in taken})
+
+    return make
+
+
+def _parse_options(name: str, text: str) -> dict[str, Any]:
+    try:
+        call = ast.parse(f"f({text})", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args or not all(keyword.arg for keyword in call.keywords):
+            raise ValueError
+        return {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(
+            f"what follows ? must be KEY=VALUE,... with Python literals or words, as in ?patch_size=4, but got {name}"
+        ) from error
+
+
+def _literal(node: ast.expr) -> Any:
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+
+
+def _require_known(library: str, model: str, known: Sequence[str]) -> None:
+    if model not in known:
+        nearest = difflib.get_close_matches(model, known, n=1, cutoff=0.0)[0]
+        raise UsageError(f"{library} has no image classifier {model!r}; the nearest is {nearest!r}")
+
+
+def _reject_reserved(options: dict[str, Any], *reserved: str) -> None:
+    for key in options.keys() & reserved:
+        raise UsageError(f"{key} must not follow ?, as restool decides it; leave it out")

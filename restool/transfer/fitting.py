@@ -1,0 +1,77 @@
+"""Whether a model from elsewhere takes the images of a study: tried on blank images before anything is trained."""
+
+import torch
+from torch import nn
+
+from restool.data import Dataset
+from restool.errors import UsageError
+from restool.models import ModelSpec, find_model
+from restool.models.external import ExternalModel, in_one_line
+from restool.transfer.config import StudyConfig
+from restool.transfer.protocols import PROTOCOLS, native_protocol, resolve_protocol
+
+
+def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
+    """Try every size of a study: the model where it is trained, its native transfer where it is tested or tuned.
+
+    Models of restool take every size and are not tried.
+
+    Raises:
+        UsageError: the model fails, or gives no logits for the classes of the data set.
+    """
+    if not _is_external(config.model):
+        return
+    shown = not all(resolve_protocol(name).shrinks for name in config.zero_shot_protocols())
+    last = 1 if dataset.counts["train"] % config.batch_size == 1 else 2  # batch norm may reject a batch of one
+    for source in config.train:
+        spec = ModelSpec(config.model, len(dataset.class_names), dataset.channels, source)
+        model = spec.build()
+        require_logits(model.train(), spec, source, images=last)
+        for target in config.test:
+            moved = _moved(model, target / source)
+            if shown:
+                require_logits(moved, spec, target)
+            if config.finetune_epochs:
+                require_logits(moved.train(), spec, target, images=last)
+
+
+def require_size(model: nn.Module, spec: ModelSpec, size: int, device: torch.device | str = "cpu") -> None:
+    """Raise UsageError if a model from elsewhere cannot be tested at a size by its native transfer."""
+    if _is_external(spec.name):
+        require_logits(_moved(model, size / spec.reference_size), spec, size, device=device)
+
+
+@torch.no_grad()
+def require_logits(
+    model: nn.Module, spec: ModelSpec, size: int, *, images: int = 2, device: torch.device | str = "cpu"
+) -> None:
+    """Raise UsageError unless a model gives [images, classes] logits for blank images of a size.
+
+    Args:
+        model: of `spec`, in training or evaluation mode, on `device`.
+        spec: channels, classes and the name in messages.
+        size: pixels along both axes.
+        images: in the batch.
+        device: to compute on.
+    """
+    task = "be trained on" if model.training else "take"
+    batch = f"{images} image{'' if images == 1 else 's'} of {size} px"
+    mend = "choose another --limit or --batch-size" if images == 1 else "choose other sizes, or --protocols resize"
+    try:
+        logits = model(torch.zeros(images, spec.channels, size, size, device=device))
+    except Exception as error:
+        raise UsageError(f"{spec.name} cannot {task} {batch}: {in_one_line(error)}; {mend}") from error
+    found = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    if found != [images, spec.classes]:
+        raise UsageError(
+            f"{spec.name} must give [{images}, {spec.classes}] logits for {batch}, but gave {found}; "
+            "choose another --model or --dataset"
+        )
+
+
+def _is_external(name: str) -> bool:
+    return isinstance(find_model(name).build, ExternalModel)
+
+
+def _moved(model: nn.Module, scale: float) -> nn.Module:
+    return PROTOCOLS[native_protocol(model)].transfer(model, scale)

@@ -1,0 +1,122 @@
+"""Models of other libraries and of the user are swept, fine-tuned and evaluated by one command, without code."""
+
+import base64
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from restool.data import Batches, load
+from restool.training import load_model
+
+pytestmark = pytest.mark.slow
+
+RESNET = "torchvision:resnet18"
+TRANSFORMER = "timm:vit_tiny_patch16_224?patch_size=4,depth=2"
+OWN = "turnnets.tiny:turning"
+NETS = """
+from torch import nn
+
+class Turn(nn.Module):
+    def __init__(self, places=0):
+        super().__init__()
+        self.places = places
+
+    def forward(self, logits):
+        return logits.roll(self.places, dims=1)
+
+    def at_scale(self, scale):
+        return Turn(places=round(4 * (scale - 1)))
+
+def turning(classes, channels):
+    convolution = nn.Conv2d(channels, 8, 3, padding=1)
+    return nn.Sequential(convolution, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes), Turn())
+"""
+
+
+@pytest.fixture
+def package(here):
+    """A package of the user in the working folder."""
+    (here / "turnnets").mkdir()
+    (here / "turnnets" / "__init__.py").write_text("")
+    (here / "turnnets" / "tiny.py").write_text(NETS)
+    path = list(sys.path)
+    yield importlib.import_module
+    sys.path[:] = path
+    for name in ("turnnets", "turnnets.tiny"):
+        sys.modules.pop(name, None)
+
+
+def sweep(restool, model, *options):
+    """What one command leaves: accuracies by (protocol, target), and the checkpoint of the source model."""
+    command = ["--model", model, "--train", "16", "--limit", "40", "--epochs", "1"]
+    answer = restool("sweep", *command, "--learning-rate", "0.001", *options, "--out", "out", "--json")
+    assert answer.status == 0, answer.err
+    rows = json.loads(answer.out)["rows"]
+    assert {row["model"] for row in rows} == {model}
+    runs = json.loads(restool("ls", "runs", "out", "--json").out)
+    (source,) = (run["checkpoint"] for run in runs if run["size"] == 16)
+    return {(row["protocol"], row["target"]): row["accuracy_percent"] / 100 for row in rows}, source
+
+
+def protocols(found):
+    return {protocol for protocol, _ in found}
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (RESNET, {"bandlimit", "interpolate", "as-is", "resize", "bn-recalibrate"}),
+        (TRANSFORMER, {"position", "resize"}),
+    ],
+)
+def test_a_librarys_model_is_swept_and_fine_tuned_by_one_command(restool, here, model, expected):
+    if model == TRANSFORMER:
+        pytest.importorskip("timm")
+    found, checkpoint = sweep(restool, model, "--test", "24", "--finetune-epochs", "1")
+    assert protocols(found) == {"source", "finetune"} | expected
+    answer = restool("evaluate", checkpoint, "--test", "24", "--limit", "40", "--json")
+    assert answer.status == 0, answer.err
+    rows = json.loads(answer.out)["rows"]
+    assert {(row["protocol"], row["target"]): row["accuracy"] for row in rows} == {
+        case: pytest.approx(accuracy) for case, accuracy in found.items() if case[0] in expected
+    }
+
+
+def test_a_users_layer_is_transferred_as_it_says(restool, package):
+    found, checkpoint = sweep(restool, OWN, "--test", "24,32")
+    assert protocols(found) == {"source", "bandlimit", "rescale", "interpolate", "as-is", "resize"}
+    model, _ = load_model(checkpoint)
+    dataset = load("gabors", limit=40)
+    assert type(model[-1]) is package("turnnets.tiny").Turn
+    for protocol, target, places in [("source", 16, 0), ("as-is", 32, 0), ("rescale", 24, 2), ("rescale", 32, 4)]:
+        images, labels = next(Batches(dataset, "test", target, batch_size=40, device="cpu").epoch())
+        model[-1].places = places
+        with torch.no_grad():
+            by_hand = model(images).argmax(1) == labels
+        assert correct_answers(protocol, target) == by_hand.tolist()
+        assert found[protocol, target] == pytest.approx(by_hand.double().mean().item())
+    assert correct_answers("rescale", 32) != correct_answers("as-is", 32)
+
+
+def correct_answers(protocol, target):
+    """The bits of a record."""
+    records = [json.loads(path.read_text()) for path in Path("out/records").iterdir()]
+    (result,) = (r["result"] for r in records if (r["cell"]["protocol"], r["cell"]["target"]) == (protocol, target))
+    bits = np.frombuffer(base64.b64decode(result["correct"]), np.uint8)
+    return np.unpackbits(bits)[: result["n"]].astype(bool).tolist()
+
+
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_written(restool, here):
+    pytest.importorskip("timm")
+    answer = restool("sweep", "--model", TRANSFORMER, "--train", "16", "--test", "28..36:2", "--limit", "40")
+    assert answer.status == 2
+    assert answer.message == (
+        f"{TRANSFORMER} cannot take 2 images of 30 px: AssertionError: Input height (30) should be divisible by "
+        "patch size (4); choose other sizes, or --protocols resize"
+    )
+    assert not list(here.iterdir())
