@@ -13,6 +13,7 @@ from restool.nn import (
     FractionalGaussianConv,
     GaussianDerivativeConv,
     GaussianDilatedConv,
+    WideConv2d,
 )
 
 LayerFactory = Callable[[int, int], nn.Module]
@@ -30,7 +31,7 @@ class LayerKind:
         network: of a continuous kernel.
         masked: whether it has a Gaussian mask.
         taps: width of an ordinary kernel.
-        image: makes a layer that only images can pass, from (in_channels, out_channels).
+        image: makes the layer for images from (in_channels, out_channels); alone, the kind is for images only.
     """
 
     network: Callable[..., KernelNetwork] | None = None
@@ -38,9 +39,14 @@ class LayerKind:
     taps: int = 0
     image: LayerFactory | None = None
 
+    @property
+    def images_only(self) -> bool:
+        """Whether sequences cannot pass."""
+        return self.network is None and not self.taps
+
     def factory(self, dims: int, reference_size: int) -> LayerFactory:
         """Function (in_channels, out_channels) -> layer."""
-        if self.image is not None:
+        if self.image is not None and dims == 2:
             return self.image
         if self.network is None:
             conv = (nn.Conv1d, nn.Conv2d)[dims - 1]
@@ -72,7 +78,7 @@ LAYER_KINDS: dict[str, LayerKind] = {
     "ckconv-fourier": LayerKind(network=FourierNetwork),
     "ckconv-siren": LayerKind(network=SIREN),
     "conv3": LayerKind(taps=3),
-    "conv33": LayerKind(taps=33),
+    "conv33": LayerKind(taps=33, image=partial(WideConv2d, taps=33)),
     "njet": LayerKind(image=partial(GaussianDerivativeConv, order=4)),
     "fractional": LayerKind(image=FractionalGaussianConv),
     "dilated": LayerKind(image=GaussianDilatedConv),

@@ -43,8 +43,8 @@ class Shell:
     kind: str = "magnet"
 
     def __post_init__(self) -> None:
-        if self.dims == 1 and LAYER_KINDS[self.kind].image is not None:
-            kinds = [name for name, kind in LAYER_KINDS.items() if kind.image is None]
+        if self.dims == 1 and LAYER_KINDS[self.kind].images_only:
+            kinds = [name for name, kind in LAYER_KINDS.items() if not kind.images_only]
             raise UsageError(f"layer kind {self.kind!r} is for images; flextcn takes {', '.join(kinds)}")
 
     def __call__(self, classes: int, channels: int, reference_size: int) -> nn.Module:

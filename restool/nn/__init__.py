@@ -9,6 +9,7 @@ from restool.nn.fractional import FractionalGaussianConv
 from restool.nn.gaussian_derivative import GaussianDerivativeConv, PairwiseGaussianDerivativeConv
 from restool.nn.interpolate import resample_kernel
 from restool.nn.scaled import Rescalable, ScaledConv
+from restool.nn.wide import WideConv2d
 
 __all__ = [
     "ContinuousConv",
@@ -20,6 +21,7 @@ __all__ = [
     "PairwiseGaussianDerivativeConv",
     "Rescalable",
     "ScaledConv",
+    "WideConv2d",
     "correlate",
     "resample_kernel",
     "use_method",

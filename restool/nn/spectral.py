@@ -3,8 +3,8 @@
     Y[f] = X[f] conj(K)[f],   conj(K)[f, i, o] = sum_h basis[f, h] coefficients[h, i, o]
 
 A part of the rows of the spectrum is analysed, mixed and synthesised at a time, small enough to stay in the cache of a
-CPU. Where there are several parts nothing of them is kept, and the gradient computes them again: a training step then
-holds no spectrum of a signal and never makes the spectrum of a whole factored kernel. A spectrum of one part is kept.
+CPU. The parts of small spectra are kept for the gradient. Of large ones nothing is kept, and the gradient computes them
+again: a training step then holds no spectrum of a signal and never makes that of a whole factored kernel.
 """
 
 import math
@@ -24,6 +24,8 @@ from restool.nn.transforms import Kind, Transform, transform
 
 PART_BYTES = {"cpu": 16 << 20, "cuda": 64 << 20}
 """Size of a part: half of the last cache of a CPU; enough on a GPU to fill it with one batch of products."""
+KEPT_BYTES = 32 << 20
+"""Largest size of all parts together that are kept for the gradient."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +108,15 @@ class _Correlation(torch.autograd.Function):
         outputs = (planes if coefficients is None else coefficients).shape[-1]
         ctx.over, ctx.bias_dtype = over, None if bias is None else bias.dtype
         opened, gathered = over.open(signal), over.blank(len(signal), outputs)
-        parts = _parts(over, signal, outputs)
-        for rows in parts:
+        keep, kept = over.rows * _row_bytes(over, signal, outputs) <= KEPT_BYTES, []
+        for rows in _parts(over, signal, outputs):
             spectrum = over.read(opened, rows)
             mix = _mix(planes, coefficients, rows, over, signal.dtype)
             product = _multiply(spectrum, mix)
+            kept += [spectrum, mix] if keep and any(ctx.needs_input_grad) else []
             if bias is not None and rows.start == 0:
                 product[0, 0] += bias * over.points  # a constant is the spectrum's first point
             over.write(gathered, rows, product)
-        kept = (spectrum, mix) if len(parts) == 1 else (None, None)
         ctx.save_for_backward(signal, planes, coefficients, *kept)
         return over.close(gathered)
 
@@ -127,23 +129,23 @@ class _Correlation(torch.autograd.Function):
 
 def _gradients(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
     """Gradients of `_Correlation` for every input that asks for one."""
-    signal, planes, coefficients, spectrum, mix = ctx.saved_tensors
-    kept, over = spectrum is not None, ctx.over
+    signal, planes, coefficients, *kept = ctx.saved_tensors
+    over: Transform = ctx.over
     of_signal, of_kernel = ctx.needs_input_grad[0], ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
     opened = None if kept else over.open(signal)
     opened_upstream = over.open(upstream)
     gathered = over.blank(*signal.shape[:2]) if of_signal else None
     gradient = _KernelGradient(planes, coefficients, over) if of_kernel else None
     bias = None
-    for rows in _parts(over, signal, upstream.shape[1]):
+    for index, rows in enumerate(_parts(over, signal, upstream.shape[1])):
         read = over.read(opened_upstream, rows)
         if ctx.bias_dtype is not None and rows.start == 0:
             bias = read[0, 0].sum(0, dtype=ctx.bias_dtype)  # the first point is the sum over the signal
         if gathered is not None:
-            mix = mix if kept else _mix(planes, coefficients, rows, over, signal.dtype)
+            mix = kept[2 * index + 1] if kept else _mix(planes, coefficients, rows, over, signal.dtype)
             over.write(gathered, rows, _multiply(read, mix.mT, conjugate="right"))
         if gradient is not None:
-            spectrum = spectrum if kept else over.read(opened, rows)
+            spectrum = kept[2 * index] if kept else over.read(opened, rows)
             gradient.add(rows, _multiply(spectrum.mT, read, conjugate="left"))
     return (
         None if gathered is None else over.close(gathered),
@@ -179,10 +181,14 @@ class _KernelGradient:
 
 def _parts(over: Transform, signal: Tensor, outputs: int) -> list[slice]:
     """Rows of the spectrum, some at a time."""
-    batch, inputs = signal.shape[:2]
-    row = 2 * over.row_length * (batch * (inputs + outputs) + inputs * outputs) * signal.element_size()
-    step = max(1, PART_BYTES.get(signal.device.type, PART_BYTES["cuda"]) // row)
+    step = max(1, PART_BYTES.get(signal.device.type, PART_BYTES["cuda"]) // _row_bytes(over, signal, outputs))
     return [slice(start, min(start + step, over.rows)) for start in range(0, over.rows, step)]
+
+
+def _row_bytes(over: Transform, signal: Tensor, outputs: int) -> int:
+    """Of the spectra of signal, output and kernel."""
+    batch, inputs = signal.shape[:2]
+    return 2 * over.row_length * (batch * (inputs + outputs) + inputs * outputs) * signal.element_size()
 
 
 def _inside(rows: slice, over: Transform) -> slice:

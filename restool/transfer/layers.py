@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from restool.nn import ContinuousConv, FactoredKernel, Rescalable, resample_kernel
+from restool.nn import ContinuousConv, FactoredKernel, Rescalable, WideConv2d, resample_kernel
 from restool.nn.correlate import prepare
 from restool.nn.interpolate import Filter
 from restool.transfer.cache import CACHE, KernelKey, weights_digest
@@ -84,7 +84,7 @@ def is_spatial(layer: nn.Module) -> bool:
     """Whether a layer is an ordinary convolution that can be interpolated: odd, wider than a pixel, centred."""
     return (
         isinstance(layer, nn.Conv2d)
-        and type(layer).forward is nn.Conv2d.forward  # others change the weights before they use them
+        and type(layer).forward in (nn.Conv2d.forward, WideConv2d.forward)  # others change the weights before use
         and max(layer.kernel_size) > 1
         and all(k % 2 == 1 for k in layer.kernel_size)
         and tuple(layer.padding) == tuple(k // 2 for k in layer.kernel_size)
@@ -96,17 +96,9 @@ def is_spatial(layer: nn.Module) -> bool:
 def _resampled(layer: nn.Conv2d, scale: float, filter_: Filter) -> nn.Conv2d:
     kernel = resample_kernel(layer.weight.detach(), scale, filter_)
     taps = (kernel.shape[2], kernel.shape[3])
-    replacement = nn.Conv2d(
-        layer.in_channels,
-        layer.out_channels,
-        taps,
-        stride=(layer.stride[0], layer.stride[1]),
-        padding=(taps[0] // 2, taps[1] // 2),
-        groups=layer.groups,
-        bias=layer.bias is not None,
-    )
+    replacement = copy.deepcopy(layer)  # of its own class, which may choose how to convolve
     replacement.weight = nn.Parameter(kernel, requires_grad=False)
-    replacement.bias = layer.bias
+    replacement.kernel_size, replacement.padding = taps, (taps[0] // 2, taps[1] // 2)
     return replacement
 
 

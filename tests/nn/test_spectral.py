@@ -30,9 +30,13 @@ def gradients(method, signal, kernel, bias, autocast=False):
 
 @pytest.mark.parametrize("method", SPECTRAL)
 @pytest.mark.parametrize("part_bytes", [1, 5000, 1 << 40])
-def test_the_size_of_the_parts_changes_no_result(monkeypatch, method, part_bytes):
+@pytest.mark.parametrize("kept_bytes", [0, 1 << 40])
+def test_the_size_of_the_parts_changes_no_result_whether_they_are_kept_or_not(
+    monkeypatch, method, part_bytes, kept_bytes
+):
     output, grads = gradients(method, *example())
     monkeypatch.setitem(spectral.PART_BYTES, "cpu", part_bytes)
+    monkeypatch.setattr(spectral, "KEPT_BYTES", kept_bytes)
     again, grads_again = gradients(method, *example())
     assert_close(again, output)
     for one, other in zip(grads, grads_again, strict=True):
@@ -40,8 +44,8 @@ def test_the_size_of_the_parts_changes_no_result(monkeypatch, method, part_bytes
 
 
 @pytest.mark.parametrize("method", ["basis", "dft"])
-def test_a_forward_pass_in_parts_keeps_nothing_as_large_as_a_spectrum(monkeypatch, method):
-    monkeypatch.setitem(spectral.PART_BYTES, "cpu", 50_000)
+def test_of_a_large_signal_nothing_as_large_as_its_spectrum_is_kept(monkeypatch, method):
+    monkeypatch.setattr(spectral, "KEPT_BYTES", 50_000)
     signal, kernel, bias = example(size=(24, 24), taps=(25, 25))
     inputs = [signal, kernel.coefficients, kernel.basis, bias]
     kept: list[torch.Tensor] = []
