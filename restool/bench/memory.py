@@ -14,6 +14,7 @@ from restool.bench.candidates import BASELINE, METHODS, built_in, load_factory, 
 from restool.bench.machine import computing
 from restool.bench.models import make_model, random_images, training_step
 from restool.errors import RestoolError
+from restool.nn.memory import keep_freed_memory
 
 STEPS = 2
 """The second one meets the moments of Adam."""
@@ -80,4 +81,5 @@ def most_held(device: torch.device) -> int:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as the commands do
     print(json.dumps(measure(StepRequest(**json.loads(sys.argv[1])))))

@@ -36,11 +36,15 @@ def choose_device(choice: DeviceChoice) -> "torch.device":
     """The device of a choice; UsageError for cuda where there is none."""
     import torch
 
+    from restool.nn.memory import keep_freed_memory
+
     if choice == DeviceChoice.cuda and not torch.cuda.is_available():
         raise UsageError("--device cuda needs an NVIDIA GPU that torch can use; there is none, so use --device cpu")
-    if choice == DeviceChoice.auto:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(choice.value)
+    cuda = choice == DeviceChoice.cuda or (choice == DeviceChoice.auto and torch.cuda.is_available())
+    if cuda:
+        return torch.device("cuda")
+    keep_freed_memory()
+    return torch.device("cpu")
 
 
 def study_config(*, train: str, test: str, seeds: str, protocols: str | None, **choices: Any) -> "StudyConfig":

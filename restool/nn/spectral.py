@@ -132,7 +132,7 @@ def _gradients(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
     signal, planes, coefficients, *kept = ctx.saved_tensors
     over: Transform = ctx.over
     of_signal, of_kernel = ctx.needs_input_grad[0], ctx.needs_input_grad[1] or ctx.needs_input_grad[2]
-    opened = None if kept else over.open(signal)
+    opened = None if kept or not of_kernel else over.open(signal)
     opened_upstream = over.open(upstream)
     gathered = over.blank(*signal.shape[:2]) if of_signal else None
     gradient = _KernelGradient(planes, coefficients, over) if of_kernel else None
@@ -145,7 +145,7 @@ def _gradients(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
             mix = kept[2 * index + 1] if kept else _mix(planes, coefficients, rows, over, signal.dtype)
             over.write(gathered, rows, _multiply(read, mix.mT, conjugate="right"))
         if gradient is not None:
-            spectrum = kept[2 * index] if kept else over.read(opened, rows)
+            spectrum = kept[2 * index] if opened is None else over.read(opened, rows)
             gradient.add(rows, _multiply(spectrum.mT, read, conjugate="left"))
     return (
         None if gathered is None else over.close(gathered),
