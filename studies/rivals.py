@@ -63,7 +63,8 @@ def table() -> str:
     parameters = {row["name"]: row["parameters"] for row in json.loads(listed.stdout)}
     cells = pd.read_csv(OUT / "table.csv")
     lines = [
-        "| system | parameters | 16 px | at 32 px | rule | resize | tuned | published: 16 px | at 32 px | tuned | from 32 px |",
+        "| system | parameters | 16 px | at 32 px | rule | resize | tuned "
+        "| published: 16 px | at 32 px | tuned | from 32 px |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for model, published in PUBLISHED.items():

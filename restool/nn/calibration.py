@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +175,7 @@ def _fit(observed: Sequence[Observed]) -> Rates:
     return Rates(dict(zip(WAYS, values, strict=False)), dict(zip(KINDS, values[len(WAYS) :], strict=True)))
 
 
+@cache
 def device_name(device: torch.device) -> str:
     """The name that its maker gave a device."""
     if device.type == "cuda":

@@ -14,6 +14,7 @@ All give the same result up to rounding. Under autocast `direct` and `dft` compu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 import torch
@@ -21,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restool.nn.calibration import rates
-from restool.nn.cost import Choice, Way, choose, work
+from restool.nn.cost import Choice, Way, Work, choose, work
 from restool.nn.factored import FactoredKernel
 from restool.nn.geometry import Geometry
 from restool.nn.spectral import KernelSpectrum, correlate_spectrum, kernel_spectrum
@@ -127,8 +128,15 @@ def choose_method(kernel: Tensor | FactoredKernel, signal: Tensor, *, causal: bo
     hidden = len(kernel.basis) if isinstance(kernel, FactoredKernel) else None
     training, device = torch.is_grad_enabled(), signal.device
     dtype = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else signal.dtype
-    works = work(signal.shape, kernel.shape, causal=causal, hidden=hidden, training=training)
+    works = _works(tuple(signal.shape), tuple(kernel.shape), causal, hidden, training)
     return choose(works, rates(device, dtype, correlate)[training])
+
+
+@lru_cache(maxsize=1024)
+def _works(
+    signal: tuple[int, ...], kernel: tuple[int, ...], causal: bool, hidden: int | None, training: bool
+) -> dict[Way, Work]:
+    return work(signal, kernel, causal=causal, hidden=hidden, training=training)
 
 
 def _require_valid(taps: Sequence[int], causal: bool, method: str, *, factored: bool) -> None:
