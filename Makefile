@@ -6,7 +6,7 @@ OUT ?= results/local
 .PHONY: help install demo test lint clean
 
 help:
-	@echo "make demo   install, then train at 16 px and test at 28..36 px on the built-in data (about 3 minutes)"
+	@echo "make demo   install, then train at 16 px and test at 28..36 px on the built-in data (about 2 minutes)"
 	@echo "make test   install, then run the tests, the fast ones first"
 	@echo "make lint   style and types"
 
