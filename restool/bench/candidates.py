@@ -2,14 +2,11 @@
 
 import copy
 import difflib
-import importlib
 import math
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import get_args
 
 import torch.nn.functional as F
@@ -18,6 +15,7 @@ from torch import Tensor, nn
 from restool.bench.reference import correlate_double
 from restool.errors import UsageError
 from restool.kernels import GaussianMask
+from restool.models.external import import_attribute
 from restool.models.layers import MASK_SIGMA
 from restool.nn import ContinuousConv, use_method
 from restool.nn.correlate import Method, choose_method
@@ -57,11 +55,8 @@ def load_factory(name: str) -> Callable[..., nn.Module]:
     module_name, colon, attribute = name.partition(":")
     if not (module_name and colon and attribute):
         raise UsageError(f"--candidate takes package.module:factory, but got {name!r}")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
     try:
-        factory = getattr(importlib.import_module(module_name), attribute)
+        factory = import_attribute(module_name, attribute)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"--candidate {name} cannot be imported: {error}") from error
     return partial(_make, name, factory)

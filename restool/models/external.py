@@ -135,14 +135,19 @@ def _timm(model: str, options: dict[str, Any]) -> Maker:
 _LIBRARIES: dict[str, Callable[[str, dict[str, Any]], Maker]] = {"torchvision": _torchvision, "timm": _timm}
 
 
+def import_attribute(module: str, attribute: str) -> Any:
+    """What a module holds under a name, also one in the working folder; raises what its import raises."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # unlike `python -m restool`, the command `restool` does not look there
+    return getattr(importlib.import_module(module), attribute)
+
+
 def _factory(module: str, attribute: str) -> Maker:
     name = f"{module}:{attribute}"
     if not re.fullmatch(r"\w+(\.\w+)*:\w+", name):
         raise UsageError(f"a model is named torchvision:NAME, timm:NAME or MODULE:FACTORY, but got {name!r}")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # unlike `python -m restool`, the command `restool` does not look there
     try:
-        factory = getattr(importlib.import_module(module), attribute)
+        factory = import_attribute(module, attribute)
         accepted = inspect.signature(factory).parameters.values()
     except Exception as error:
         raise UsageError(
