@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from restool.models.dropout import Dropout
 from restool.models.layers import LayerFactory
+from restool.nn import BatchNorm2d, PointwiseConv2d
 from restool.nn.continuous import sampled_together
 
 
@@ -15,10 +16,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, layer: LayerFactory, *, dropout: float) -> None:
         super().__init__()
-        self.conv1, self.norm1 = layer(in_channels, out_channels), nn.BatchNorm2d(out_channels)
-        self.conv2, self.norm2 = layer(out_channels, out_channels), nn.BatchNorm2d(out_channels)
+        self.conv1, self.norm1 = layer(in_channels, out_channels), BatchNorm2d(out_channels)
+        self.conv2, self.norm2 = layer(out_channels, out_channels), BatchNorm2d(out_channels)
         self.dropout = Dropout(dropout)
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
+        self.shortcut = PointwiseConv2d(in_channels, out_channels) if in_channels != out_channels else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, I, H, W] -> [B, O, H, W]."""
@@ -49,7 +50,7 @@ class FlexNet(nn.Module):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        self.stem, self.stem_norm = layer(channels, stem), nn.BatchNorm2d(stem)
+        self.stem, self.stem_norm = layer(channels, stem), BatchNorm2d(stem)
         inputs = [stem, *widths[:-1]]
         self.blocks = nn.Sequential(
             *(ResidualBlock(i, o, layer, dropout=dropout) for i, o in zip(inputs, widths, strict=True))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from restool.models.resnet import CIFARResNet
-from restool.nn import GaussianDerivativeConv
+from restool.nn import BatchNorm2d, GaussianDerivativeConv
 
 
 class NJetAllCNN(nn.Module):
@@ -26,14 +26,14 @@ class NJetAllCNN(nn.Module):
         layers: list[nn.Module] = []
         inputs = channels
         for outputs in (few, many):
-            layers += [GaussianDerivativeConv(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU()]
-            layers += [GaussianDerivativeConv(outputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU()]
+            layers += [GaussianDerivativeConv(inputs, outputs), BatchNorm2d(outputs), nn.ReLU()]
+            layers += [GaussianDerivativeConv(outputs, outputs), BatchNorm2d(outputs), nn.ReLU()]
             halving = nn.Conv2d(outputs, outputs, 3, stride=2, padding=1, bias=False)
-            layers += [halving, nn.BatchNorm2d(outputs), nn.ReLU()]
+            layers += [halving, BatchNorm2d(outputs), nn.ReLU()]
             inputs = outputs
-        layers += [GaussianDerivativeConv(many, many), nn.BatchNorm2d(many), nn.ReLU()]
-        layers += [nn.Conv2d(many, many, 1, bias=False), nn.BatchNorm2d(many), nn.ReLU()]
-        layers += [nn.Conv2d(many, classes, 1, bias=False), nn.BatchNorm2d(classes)]
+        layers += [GaussianDerivativeConv(many, many), BatchNorm2d(many), nn.ReLU()]
+        layers += [nn.Conv2d(many, many, 1, bias=False), BatchNorm2d(many), nn.ReLU()]
+        layers += [nn.Conv2d(many, classes, 1, bias=False), BatchNorm2d(classes)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Modules that sample a kernel for the input they get."""
 
+from restool.nn.batch_last import BatchNorm2d, PointwiseConv2d
 from restool.nn.continuous import ContinuousConv, use_method
 from restool.nn.correlate import correlate
 from restool.nn.deformable import DeformableConv
@@ -12,6 +13,7 @@ from restool.nn.scaled import Rescalable, ScaledConv
 from restool.nn.wide import WideConv2d
 
 __all__ = [
+    "BatchNorm2d",
     "ContinuousConv",
     "DeformableConv",
     "FactoredKernel",
@@ -19,6 +21,7 @@ __all__ = [
     "GaussianDerivativeConv",
     "GaussianDilatedConv",
     "PairwiseGaussianDerivativeConv",
+    "PointwiseConv2d",
     "Rescalable",
     "ScaledConv",
     "WideConv2d",

@@ -25,7 +25,9 @@ from restool.nn.calibration import rates
 from restool.nn.cost import Choice, Way, Work, choose, work
 from restool.nn.factored import FactoredKernel
 from restool.nn.geometry import Geometry
-from restool.nn.spectral import KernelSpectrum, correlate_spectrum, kernel_spectrum
+from restool.nn.kernel_spectrum import KernelSpectrum, kernel_spectrum
+from restool.nn.layout import channels_last, is_batch_last
+from restool.nn.spectral import correlate_spectrum
 
 Method = Literal["auto", "direct", "fft", "basis", "dft"]
 
@@ -49,7 +51,7 @@ class PreparedKernel:
     @property
     def bytes(self) -> int:
         """Memory it holds."""
-        parts = [self.taps] if self.spectrum is None else [self.spectrum.planes, self.spectrum.coefficients]
+        parts = [self.taps] if self.spectrum is None else [self.spectrum.values, self.spectrum.coefficients]
         return sum(part.numel() * part.element_size() for part in parts if part is not None)
 
     @property
@@ -58,7 +60,7 @@ class PreparedKernel:
         return self.bytes if self.spectrum is None else self.spectrum.mixed_bytes
 
     def mixed(self) -> "PreparedKernel":
-        """The same with the spectrum of every channel pair made once, not anew for every signal."""
+        """The same with the matrices of every frequency made once, not anew for every signal."""
         if self.spectrum is None:
             return self
         return PreparedKernel(self.geometry, self.way, spectrum=self.spectrum.mixed())
@@ -116,11 +118,13 @@ def prepare(
     _require_valid(taps, causal, method, factored=isinstance(kernel, FactoredKernel))
     geometry = Geometry(tuple(signal.shape[2:]), taps, causal)
     way = choose_method(kernel, signal, causal=causal).way if method == "auto" else method
-    if way == "direct":
-        return PreparedKernel(geometry, way, taps=kernel.dense() if isinstance(kernel, FactoredKernel) else kernel)
-    if way == "fft" and isinstance(kernel, FactoredKernel):
-        kernel = kernel.dense()
-    return PreparedKernel(geometry, way, spectrum=kernel_spectrum(kernel, geometry, "dft" if way == "dft" else "fft"))
+    with torch.autocast(signal.device.type, enabled=False):
+        if isinstance(kernel, FactoredKernel) and way in ("direct", "fft"):
+            kernel = kernel.dense()
+        if isinstance(kernel, Tensor) and way == "direct":
+            return PreparedKernel(geometry, way, taps=kernel)
+        spectrum = kernel_spectrum(kernel, geometry, "dft" if way == "dft" else "fft")
+        return PreparedKernel(geometry, way, spectrum=spectrum)
 
 
 def choose_method(kernel: Tensor | FactoredKernel, signal: Tensor, *, causal: bool = False) -> Choice:
@@ -153,6 +157,7 @@ def _require_valid(taps: Sequence[int], causal: bool, method: str, *, factored: 
 def _direct(signal: Tensor, kernel: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
     taps = kernel.shape[2:]
     if len(taps) == 2:
+        signal = channels_last(signal) if is_batch_last(signal) else signal
         return F.conv2d(signal, kernel, bias, padding=(taps[0] // 2, taps[1] // 2))
     before = taps[0] - 1 if causal else taps[0] // 2
     return F.conv1d(F.pad(signal, (before, taps[0] - 1 - before)), kernel, bias)

@@ -102,42 +102,39 @@ def work(
     """
     batch, inputs, *size = signal
     outputs, _, *taps = kernel
-    pairs, geometry = outputs * inputs, Geometry(tuple(size), tuple(kernel[2:]), causal)
+    pairs, geometry = outputs * inputs, Geometry(tuple(size), tuple(taps), causal)
     functions = pairs if hidden is None else hidden
     parameters = math.prod(kernel) if hidden is None else hidden * (pairs + math.prod(taps))
     moved = _bytes(batch * inputs * math.prod(size), batch * outputs * math.prod(size), parameters, training)
     passes = 3 if training else 1  # a product has two gradients, each a product of the same size
-    sampling = 0.0 if hidden is None else 2.0 * passes * pairs * hidden * math.prod(taps)
     both_ways = 2 if training else 1  # the gradient analyses the upstream gradient and synthesises the signal's
+    sampling = 0.0 if hidden is None else 2.0 * passes * pairs * hidden * math.prod(taps)
     signals, kernels = batch * (inputs + outputs) * both_ways, functions * both_ways
+    # the kernel's matrices are combined for the output and again for the signal's gradient, and have two gradients
+    combining = 0.0 if hidden is None else 4.0 * (4 if training else 1) * hidden * pairs
+    mix = 8.0 * passes * batch * pairs
 
-    def spectral(period: Sequence[int], combined: int | None) -> tuple[float, float]:
-        frequencies = math.prod(period[:-1]) * (period[-1] // 2 + 1)
-        mix = 8.0 * passes * batch * pairs * frequencies
-        if combined is not None:
-            mix += 4.0 * passes * combined * pairs * frequencies
-        return mix, 2.5 * math.prod(period) * math.log2(max(math.prod(period), 2))
-
-    fast, short = fast_lengths(geometry.shortest_period), geometry.shortest_period
-    taps_mix, transform = spectral(fast, None)
-    mix, _ = spectral(fast, hidden)
-    short_mix, short_transform = spectral(short, hidden)
-    per_image = _dft_operations(size, short)
+    short = geometry.shortest_period
+    fast = fast_lengths(short)
+    fast_half = (fast[0] // 2 + 1) * math.prod(fast[1:])
+    short_half = (short[0] + 1) // 2 * math.prod(short[1:])
+    transform = 2.5 * math.prod(fast) * math.log2(max(math.prod(fast), 2))
+    products = signals * _dft_operations(size, short) + kernels * _dft_operations(geometry.met, short)
     works: dict[Way, Work] = {
         "direct": Work(convolution=2.0 * passes * batch * pairs * geometry.meetings, mix=sampling, bytes=moved),
-        "fft": Work(fft=(signals + pairs * both_ways) * transform, mix=taps_mix + sampling, bytes=moved),
-        "dft": Work(dft=signals * per_image, fft=kernels * short_transform, mix=short_mix, bytes=moved),
+        "fft": Work(fft=(signals + pairs * both_ways) * transform, mix=mix * fast_half + sampling, bytes=moved),
+        "dft": Work(dft=products, mix=(mix + combining) * short_half, bytes=moved),
     }
     if hidden is not None:
-        works["basis"] = Work(fft=(signals + kernels) * transform, mix=mix, bytes=moved)
+        works["basis"] = Work(fft=(signals + kernels) * transform, mix=(mix + combining) * fast_half, bytes=moved)
     return works
 
 
 def _dft_operations(size: Sequence[int], period: Sequence[int]) -> float:
-    """Of one image: real to complex along x, then complex along y."""
-    height, rows = (size[0] if len(size) == 2 else 1), period[-1] // 2 + 1
-    along_x = 4.0 * rows * size[-1] * height
-    return along_x + 8.0 * rows * math.prod(period[:-1]) * height
+    """Of one image: real to complex along y, then complex along x; a sequence is an image of one column."""
+    rows, height = (period[0] + 1) // 2, size[0]
+    width, length = (size[1], period[1]) if len(size) == 2 else (1, 1)
+    return 4.0 * rows * height * width + 8.0 * rows * width * length
 
 
 def _bytes(signal: int, output: int, parameters: int, training: bool) -> float:

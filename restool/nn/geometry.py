@@ -31,6 +31,11 @@ class Geometry:
         return tuple(0 if self.causal else max(k // 2 - (n - 1), 0) for k, n in zip(self.taps, self.size, strict=True))
 
     @property
+    def met(self) -> tuple[int, ...]:
+        """Taps after the cut."""
+        return tuple(k - 2 * c for k, c in zip(self.taps, self.cut, strict=True))
+
+    @property
     def before(self) -> tuple[int, ...]:
         """Taps in front of the one that meets the output's own point, after the cut."""
         return tuple(k - 1 if self.causal else k // 2 - c for k, c in zip(self.taps, self.cut, strict=True))

@@ -3,20 +3,38 @@
     analysis    X[f] = sum_j x[j] exp(-2 pi i f j / P),   0 <= j < n <= P,   f in the half spectrum
     synthesis   y[i] = (1/P) sum over the whole spectrum of Y[f] exp(2 pi i f i / P),   0 <= i < n
 
+The half is taken along y. There the FFT has the frequencies 0, 1, ..., P/2, of which the first and the last are their
+own negatives: half of what is computed for them is known. The DFT has 1/2, 3/2, ..., and for even P no such frequency.
+A period of zeros around the signal makes both exact: what wraps, with its sign changed in the second case, meets zeros.
+
 As a map of real numbers, synthesis is the adjoint of analysis with the weights `Transform.weights` in between, so the
-gradient of either is the other. Spectra are held as two real planes, [2, F, B, C], frequency before channels: the mix
-of channels is then one matrix product per frequency, in any dtype. Signals are [B, C, n_y, n_x]; a sequence has
-n_y = 1. The half is taken along x: frequency number f_x P_y + f_y, a *row* being all f_y of one f_x.
+gradient of either is the other. Signals are [B, C, n_y, n_x]; a sequence has n_x = 1. Spectra are real, [F, 2 C, B]:
+for every frequency the real parts of all channels, then the imaginary parts, and the batch last. A mix of channels is
+then one matrix product per frequency with long rows, in any dtype. Frequencies are numbered row by row, a *row* being
+all f_x of one f_y.
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from restool.nn.layout import batch_last
+
 Kind = Literal["dft", "fft"]
+
+
+def whole_frequencies(period: int) -> Tensor:
+    """0, 1, ... up to P/2."""
+    return torch.arange(period // 2 + 1)
+
+
+def odd_frequencies(period: int) -> Tensor:
+    """1/2, 3/2, ... up to P/2."""
+    return torch.arange((period + 1) // 2) + 0.5
 
 
 class Transform:
@@ -29,26 +47,23 @@ class Transform:
         device: of the signals.
     """
 
-    def __init__(self, size: tuple[int, int], period: tuple[int, int], dtype: torch.dtype, device: torch.device):
-        self.size, self.period = size, period
-        self.rows, self.row_length = period[1] // 2 + 1, period[0]
-        twice = torch.full((self.rows,), 2.0, dtype=torch.float64)  # a frequency stands for its negative too,
-        twice[0] = 1
-        if period[1] % 2 == 0:
-            twice[-1] = 1  # but for the two that are their own
-        self.weights = (twice / self.points).to(device, dtype)  # [rows]
+    frequencies: Callable[[int], Tensor]
+    """P -> those of the half along y."""
 
-    @property
-    def points(self) -> int:
-        """Of a period: P_y P_x."""
-        return math.prod(self.period)
+    def __init__(self, size: tuple[int, int], period: tuple[int, int], dtype: torch.dtype, device: torch.device):
+        self.size, self.period, self.dtype, self.device = size, period, dtype, device
+        frequencies = type(self).frequencies(period[0])
+        self.rows, self.row_length = len(frequencies), period[1]
+        own_negative = (2 * frequencies) % period[0] == 0  # any other stands for its negative too
+        weights = torch.where(own_negative, 1.0, 2.0).double() / math.prod(period)
+        self.weights = weights.to(device, dtype)  # [rows]
 
     def open(self, signal: Tensor) -> Tensor:
         """Begin the analysis of a signal [B, C, n_y, n_x]; the result is for `read`."""
         raise NotImplementedError
 
     def read(self, opened: Tensor, rows: slice) -> Tensor:
-        """Spectrum of some rows: [2, f P_y, B, C]."""
+        """Spectrum of some rows: [f P_x, 2 C, B]."""
         raise NotImplementedError
 
     def blank(self, batch: int, channels: int) -> Tensor:
@@ -56,84 +71,81 @@ class Transform:
         raise NotImplementedError
 
     def write(self, gathered: Tensor, rows: slice, spectrum: Tensor) -> None:
-        """Add rows [2, f P_y, B, C] to a synthesis, each once."""
+        """Add rows [f P_x, 2 C, B] to a synthesis, each once."""
         raise NotImplementedError
 
     def close(self, gathered: Tensor) -> Tensor:
-        """End a synthesis: [B, C, n_y, n_x]."""
+        """End a synthesis: [B, C, n_y, n_x], in the layout that costs nothing."""
         raise NotImplementedError
 
 
 class DFT(Transform):
     """By products with cosine and sine matrices, rectangular because only n of P points are not zero.
 
-    Every product reads its operands where they lie, so that no signal and no spectrum is ever transposed in memory.
+    With the batch last every stage is one product of matrices that lie in memory as it needs them.
     """
+
+    frequencies = staticmethod(odd_frequencies)
 
     def __init__(self, size: tuple[int, int], period: tuple[int, int], dtype: torch.dtype, device: torch.device):
         super().__init__(size, period, dtype, device)
-        self.dtype, self.device = dtype, device
-        cosine, sine = (m[: self.rows] for m in _rotations(period[1], size[1], device))
-        half = torch.stack([cosine, -sine])  # [2, rows, n_x]
-        self.along_x = half.to(dtype).flatten(0, 1)
-        self.back_along_x = (half * self.weights.double()[:, None]).to(dtype).flatten(0, 1)
-        cosine, sine = _rotations(period[0], size[0], device)
-        self.cosine, self.sine, self.minus_sine = cosine.to(dtype), sine.to(dtype), (-sine).to(dtype)  # [P_y, n_y]
+        along_y, along_x = rotations(period, (torch.arange(size[0]), torch.arange(size[1])))
+        back_along_y = along_y.unflatten(0, (self.rows, 2)) * self.weights.cpu().double()[:, None, None]
+        matrices = (along_y, along_x, along_x.T, back_along_y.flatten(0, 1).T)
+        self.along_y, self.along_x, self.back_along_x, self.back_along_y = (
+            matrix.to(device, dtype).contiguous() for matrix in matrices
+        )
 
     def open(self, signal: Tensor) -> Tensor:
-        """[2, rows, B, C, n_y]: transformed along x."""
-        batch, channels, height, width = signal.shape
-        opened = self.along_x @ signal.reshape(-1, width).T
-        return opened.view(2, self.rows, batch, channels, height)
+        """[rows, 2 n_x, C, B]: transformed along y."""
+        images = batch_last(signal)
+        opened = self.along_y @ images.view(self.size[0], -1)
+        return opened.view(self.rows, 2 * self.size[1], *images.shape[2:])
 
     def read(self, opened: Tensor, rows: slice) -> Tensor:
-        real, imaginary = (plane[rows].flatten(1, 2).mT for plane in opened)  # [f, n_y, B C]
-        count = len(real)
-        cosine, sine, minus_sine = (m.expand(count, -1, -1) for m in (self.cosine, self.sine, self.minus_sine))
-        spectrum = opened.new_empty(2, count, self.row_length, real.shape[2])
-        torch.bmm(cosine, real, out=spectrum[0]).baddbmm_(sine, imaginary)
-        torch.bmm(cosine, imaginary, out=spectrum[1]).baddbmm_(minus_sine, real)
-        return spectrum.view(2, -1, *opened.shape[2:4])
+        part = opened[rows].flatten(2)
+        spectrum = torch.bmm(self.along_x.expand(len(part), -1, -1), part)  # [f, 2 P_x, C B]
+        return spectrum.view(-1, 2 * opened.shape[2], opened.shape[3])
 
     def blank(self, batch: int, channels: int) -> Tensor:
-        """[2, rows, B, C, n_y]."""
-        return torch.empty(2, self.rows, batch, channels, self.size[0], dtype=self.dtype, device=self.device)
+        """[rows, 2 n_x, C, B]."""
+        return torch.empty(self.rows, 2 * self.size[1], channels, batch, dtype=self.dtype, device=self.device)
 
     def write(self, gathered: Tensor, rows: slice, spectrum: Tensor) -> None:
-        count = rows.stop - rows.start
-        real, imaginary = spectrum.view(2, count, self.row_length, -1).mT  # [f, B C, P_y]
-        cosine, sine, minus_sine = (m.expand(count, -1, -1) for m in (self.cosine, self.sine, self.minus_sine))
-        into = gathered[:, rows].flatten(2, 3)  # [2, f, B C, n_y]
-        torch.bmm(real, cosine, out=into[0]).baddbmm_(imaginary, minus_sine)
-        torch.bmm(real, sine, out=into[1]).baddbmm_(imaginary, cosine)
+        into = gathered[rows].flatten(2)
+        spectrum = spectrum.view(len(into), 2 * self.row_length, -1)
+        torch.bmm(self.back_along_x.expand(len(into), -1, -1), spectrum, out=into)
 
     def close(self, gathered: Tensor) -> Tensor:
-        signal = gathered.view(2 * self.rows, -1).T @ self.back_along_x  # [B C n_y, n_x]
-        return signal.view(*gathered.shape[2:4], *self.size)
+        images = self.back_along_y @ gathered.view(2 * self.rows, -1)
+        return images.view(*self.size, *gathered.shape[2:]).permute(3, 2, 0, 1)
 
 
 class FFT(Transform):
-    """By PyTorch's FFT, then one copy into planes with the frequency first."""
+    """By PyTorch's FFT, then one copy into the order of products."""
+
+    frequencies = staticmethod(whole_frequencies)
 
     def open(self, signal: Tensor) -> Tensor:
-        """[2, F, B, C]: the whole spectrum."""
-        spectrum = torch.fft.rfftn(signal, s=self.period, dim=(2, 3))
-        planes = torch.view_as_real(spectrum).permute(4, 3, 2, 0, 1)  # [2, rows, P_y, B, C]
-        return planes.contiguous().flatten(1, 2)
+        """[F, 2 C, B]: the whole spectrum."""
+        spectrum = torch.fft.rfftn(signal, s=self.period[::-1], dim=(3, 2))
+        planes = torch.view_as_real(spectrum).permute(2, 3, 4, 1, 0)  # [rows, P_x, 2, C, B]
+        return planes.reshape(self.rows * self.row_length, -1, len(signal))
 
     def read(self, opened: Tensor, rows: slice) -> Tensor:
-        return opened[:, rows.start * self.row_length : rows.stop * self.row_length]
+        return opened[rows.start * self.row_length : rows.stop * self.row_length]
 
     def blank(self, batch: int, channels: int) -> Tensor:
-        """[2, F, B, C]."""
-        return self.weights.new_empty(2, self.rows * self.row_length, batch, channels)
+        """[F, 2 C, B]."""
+        return self.weights.new_empty(self.rows * self.row_length, 2 * channels, batch)
 
     def write(self, gathered: Tensor, rows: slice, spectrum: Tensor) -> None:
-        gathered[:, rows.start * self.row_length : rows.stop * self.row_length] = spectrum
+        gathered[rows.start * self.row_length : rows.stop * self.row_length] = spectrum
 
     def close(self, gathered: Tensor) -> Tensor:
-        planes = gathered.unflatten(1, (self.rows, self.row_length)).permute(3, 4, 2, 1, 0)  # [B, C, P_y, rows, 2]
-        signal = torch.fft.irfftn(torch.view_as_complex(planes.contiguous()), s=self.period, dim=(2, 3))
+        planes = gathered.view(self.rows, self.row_length, 2, -1, gathered.shape[2]).permute(4, 3, 0, 1, 2)
+        spectrum = torch.view_as_complex(planes.contiguous())  # [B, C, rows, P_x]
+        signal = torch.fft.irfftn(spectrum, s=self.period[::-1], dim=(3, 2))
         return signal[:, :, : self.size[0], : self.size[1]]
 
 
@@ -145,8 +157,26 @@ def transform(
     return (DFT if kind == "dft" else FFT)(size, period, dtype, device)
 
 
-def _rotations(period: int, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cos and sin of 2 pi f j / P for 0 <= f < P and 0 <= j < n: two of [P, n], float64."""
-    turns = torch.arange(period, device=device)[:, None] * torch.arange(size, device=device) % period
-    angles = turns.double() * (2 * math.pi / period)
+def rotations(period: tuple[int, int], places: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """exp(-2 pi i f j / P) at given j as it acts on real numbers, along y and then along x.
+
+    Args:
+        period: (P_y, P_x).
+        places: j along each axis.
+
+    Returns:
+        [(f_y, 2), j_y] for the half spectrum of the DFT, and [(f_x, 2), (2, j_x)], which takes real and imaginary
+        parts; float64.
+    """
+    cosine, sine = _angles(odd_frequencies(period[0]), period[0], places[0])
+    along_y = torch.stack([cosine, -sine], dim=1).flatten(0, 1)
+    cosine, sine = _angles(torch.arange(period[1]), period[1], places[1])
+    real, imaginary = torch.cat([cosine, sine], dim=1), torch.cat([-sine, cosine], dim=1)
+    return along_y, torch.stack([real, imaginary], dim=1).flatten(0, 1)
+
+
+def _angles(frequencies: Tensor, period: int, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of 2 pi f j / P, from products reduced to one turn: two of [f, j]."""
+    turns = frequencies.double()[:, None] * places % period
+    angles = turns * (2 * math.pi / period)
     return angles.cos(), angles.sin()
