@@ -65,8 +65,10 @@ class GaborFilter(SineFilter):
 
     def forward(self, coordinates: Tensor) -> Tensor:
         """[P, D] -> [P, H]."""
-        deviations = self.inverse_width * (coordinates[:, None] - self.center)  # [P, H, D]
-        return torch.exp(-0.5 * deviations.square().sum(-1)) * super().forward(coordinates)
+        # responses last: loops over two axes would be too short
+        center, inverse_width = self.center.mT.contiguous(), self.inverse_width.mT.contiguous()
+        deviations = inverse_width * (coordinates[:, :, None] - center)  # [P, D, H]
+        return torch.exp(-0.5 * deviations.square().sum(1)) * super().forward(coordinates)
 
 
 class MultiplicativeNetwork(KernelNetwork):

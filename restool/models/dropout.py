@@ -34,7 +34,7 @@ class Dropout(nn.Module):
         places = kept.permute(*range(2, kept.dim()), *reversed(range(min(kept.dim(), 2))))  # [*size, C, B]
         drawn = words.view(torch.int16)[: values.numel()].view(places.shape)
         torch.ge(drawn, zeros - STEPS // 2, out=places)
-        return values * kept * (STEPS / (STEPS - zeros))
+        return (values * kept).mul_(STEPS / (STEPS - zeros))
 
     def extra_repr(self) -> str:
         """Probability, for `print(model)`."""
