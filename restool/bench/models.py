@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from restool.bench.candidates import MaskWidth, continuous_layers, load_factory, sample_alone
 from restool.errors import UsageError
@@ -13,6 +14,7 @@ from restool.models import ModelSpec, find_model
 from restool.training.recipe import make_optimizer
 
 CLASSES = 10
+CALIBRATION_IMAGES = 8
 
 
 def require_continuous(name: str) -> None:
@@ -25,10 +27,15 @@ def require_continuous(name: str) -> None:
 
 
 def make_model(name: str, reference_size: int, width: MaskWidth) -> nn.Module:
-    """An initialised model with masks of a width, the same at every call."""
+    """An initialised model with masks of a width, the same at every call.
+
+    Its batch norms know the statistics of random images: without them activations grow from layer to layer, up to
+    where rounding moves them across the kink of a ReLU by far more than any smooth stand-in for it is wide.
+    """
     torch.manual_seed(0)
     model = ModelSpec(name, CLASSES, reference_size=reference_size).build()
     width.apply(model)
+    update_bn([random_images(CALIBRATION_IMAGES, reference_size, torch.device("cpu"))], model)
     return model
 
 

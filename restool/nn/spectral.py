@@ -119,7 +119,8 @@ def _adjoint(values: Tensor, coefficients: Tensor | None) -> tuple[Tensor, Tenso
     """Of the kernel: from outputs to inputs. That of planes is the conjugate, mixed in the order that products read."""
     if coefficients is None:
         return values.mT, None
-    return values * values.new_tensor([1, -1])[:, None], coefficients.mT.contiguous()
+    real, imaginary = values.unbind(1)
+    return torch.stack([real, -imaginary], dim=1), coefficients.mT.contiguous()
 
 
 def _adjoint_of_matrices(matrices: Tensor) -> Tensor:
