@@ -20,6 +20,7 @@ SMALL = {
     "njet-resnet": lambda: njet_resnet(1),
     "dcn": lambda: DCN((8, 16, 64), solver=Solver(steps=1)),  # fewer channels in the end are normalised one by one
 }
+QUICK = {"dilated", "deformable", "njet-allcnn", "njet-resnet"}
 CPU = torch.device("cpu")
 
 
@@ -47,7 +48,7 @@ def test_a_step_of_the_named_model_lowers_its_loss(name):
 def test_a_small_model_tells_most_classes_apart_after_a_short_run(kind):
     torch.manual_seed(0)
     model, data = SMALL[kind](), load("gabors", limit=1000)
-    recipe = Recipe(epochs=8, batch_size=32)
+    recipe = Recipe(epochs=5 if kind in QUICK else 8, batch_size=32)
     batches = Batches(data, "train", (16,), batch_size=recipe.batch_size, device=CPU)
     train(model, batches, recipe, spec=ModelSpec("flexnet-3"), size=16, seed=0)
     test = Batches(data, "test", (16,), batch_size=100, device=CPU)
