@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from restool.bench.candidates import MaskWidth, continuous_layers, load_factory, sample_alone
 from restool.errors import UsageError
 from restool.models import ModelSpec, find_model
 from restool.training.recipe import make_optimizer
+from restool.transfer.protocols import recalibrate
 
 CLASSES = 10
 CALIBRATION_IMAGES = 8
@@ -35,8 +35,8 @@ def make_model(name: str, reference_size: int, width: MaskWidth) -> nn.Module:
     torch.manual_seed(0)
     model = ModelSpec(name, CLASSES, reference_size=reference_size).build()
     width.apply(model)
-    update_bn([random_images(CALIBRATION_IMAGES, reference_size, torch.device("cpu"))], model)
-    return model
+    recalibrate(model, [random_images(CALIBRATION_IMAGES, reference_size, torch.device("cpu"))])
+    return model.train()
 
 
 def random_images(batch: int, size: int, device: torch.device) -> Tensor:

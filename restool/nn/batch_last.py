@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from restool.nn.layout import is_batch_last
+from restool.nn.layout import as_images, batch_last, is_batch_last
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -13,8 +13,9 @@ class BatchNorm2d(nn.BatchNorm2d):
         """[B, C, H, W] to the same."""
         if not is_batch_last(images):
             return super().forward(images)
-        places = images.permute(2, 3, 1, 0).flatten(0, 1)[..., None]  # [H W, C, B, 1]: statistics are the same
-        return super().forward(places).view(*images.shape[2:], *places.shape[1:3]).permute(3, 2, 0, 1)
+        rows = batch_last(images)
+        places = rows.flatten(0, 1)[..., None]  # [H W, C, B, 1]: statistics are the same
+        return as_images(super().forward(places).view(rows.shape))
 
 
 class PointwiseConv2d(nn.Conv2d):
@@ -33,7 +34,7 @@ class PointwiseConv2d(nn.Conv2d):
         if not is_batch_last(images):
             return super().forward(images)
         assert self.bias is not None
-        places = images.permute(2, 3, 1, 0).flatten(0, 1)  # [H W, I, B]
+        places = batch_last(images).flatten(0, 1)  # [H W, I, B]
         weight = self.weight.flatten(1).expand(len(places), -1, -1)
         mixed = torch.baddbmm(self.bias[:, None], weight, places)
-        return mixed.view(*images.shape[2:], -1, len(images)).permute(3, 2, 0, 1)
+        return as_images(mixed.view(*images.shape[2:], -1, len(images)))

@@ -23,7 +23,7 @@ from torch import Tensor
 from restool.files import write_atomically
 from restool.nn.cost import KINDS, WAYS, Rates, Way, work
 from restool.nn.factored import FactoredKernel
-from restool.nn.layout import batch_last
+from restool.nn.layout import as_images, batch_last
 
 Correlation = Callable[..., Tensor]
 """`correlate`, handed in because it asks here for its rates."""
@@ -144,7 +144,7 @@ def _observe(device: torch.device, dtype: torch.dtype, correlation: Correlation,
 def _laid_out(signal: Tensor, way: Way) -> Tensor:
     """A signal as it lies between layers of a method."""
     if way == "dft":
-        return batch_last(signal).permute(3, 2, 0, 1)
+        return as_images(batch_last(signal))
     return signal.contiguous(memory_format=torch.channels_last)
 
 

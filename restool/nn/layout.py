@@ -18,6 +18,11 @@ def batch_last(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).flatten(1).T.contiguous().view(rows.shape)
 
 
+def as_images(rows: Tensor) -> Tensor:
+    """[n_y, n_x, C, B] -> [B, C, n_y, n_x], a view that is batch last."""
+    return rows.permute(3, 2, 0, 1)
+
+
 def is_batch_last(images: Tensor) -> bool:
     """Whether a tensor [B, C, n_y, n_x] is batch last, and not plainly contiguous too."""
     return not images.is_contiguous() and images.permute(2, 3, 1, 0).is_contiguous()
@@ -25,5 +30,5 @@ def is_batch_last(images: Tensor) -> bool:
 
 def channels_last(images: Tensor) -> Tensor:
     """[B, C, n_y, n_x] that is batch last -> the same with channels last."""
-    rows = images.permute(2, 3, 1, 0)
+    rows = batch_last(images)
     return rows.flatten(0, 2).T.contiguous().view(len(images), *rows.shape[:3]).permute(0, 3, 1, 2)

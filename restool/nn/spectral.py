@@ -74,11 +74,11 @@ def _gradients(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
     opened = None if kept or not of_kernel else over.open(signal)
     opened_upstream = over.open(upstream)
     gathered = over.blank(*signal.shape[:2]) if of_signal else None
-    adjoint = _adjoint(values, coefficients)
+    adjoint = _adjoint(values, coefficients) if of_signal else None
     gradient = _KernelGradient(values, coefficients, over) if of_kernel else None
     for index, rows in enumerate(_parts(over, signal, outputs)):
         read = over.read(opened_upstream, rows)
-        if gathered is not None:
+        if gathered is not None and adjoint is not None:
             over.write(gathered, rows, torch.bmm(_matrices(*adjoint, rows, over, signal.dtype), read))
         if gradient is not None:
             spectrum = kept[index] if opened is None else over.read(opened, rows)

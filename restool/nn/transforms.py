@@ -22,7 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from restool.nn.layout import batch_last
+from restool.nn.layout import as_images, batch_last
 
 Kind = Literal["dft", "fft"]
 
@@ -90,8 +90,8 @@ class DFT(Transform):
     def __init__(self, size: tuple[int, int], period: tuple[int, int], dtype: torch.dtype, device: torch.device):
         super().__init__(size, period, dtype, device)
         along_y, along_x = rotations(period, (torch.arange(size[0]), torch.arange(size[1])))
-        back_along_y = along_y.unflatten(0, (self.rows, 2)) * self.weights.cpu().double()[:, None, None]
-        matrices = (along_y, along_x, along_x.T, back_along_y.flatten(0, 1).T)
+        weights = self.weights.cpu().double().repeat_interleave(2)  # of real and imaginary parts
+        matrices = (along_y, along_x, along_x.T, along_y.T * weights)
         self.along_y, self.along_x, self.back_along_x, self.back_along_y = (
             matrix.to(device, dtype).contiguous() for matrix in matrices
         )
@@ -118,7 +118,7 @@ class DFT(Transform):
 
     def close(self, gathered: Tensor) -> Tensor:
         images = self.back_along_y @ gathered.view(2 * self.rows, -1)
-        return images.view(*self.size, *gathered.shape[2:]).permute(3, 2, 0, 1)
+        return as_images(images.view(*self.size, *gathered.shape[2:]))
 
 
 class FFT(Transform):
