@@ -1,26 +1,36 @@
 """restool: what happens to a model trained at one resolution when it is used at another?
 
-`restool.build_model` and the subpackages are loaded at first use, so that `restool --help` needs no torch.
+    result = restool.sweep(restool.StudyConfig(train=[16], test=range(28, 37)), "results/local")
+    print(result.table)
+
+Names and subpackages are loaded at first use, so that the command line's help needs no torch.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from restool.models import build_model
+from restool.version import __version__
 
-__version__ = "0.1.0"
-__all__ = ["__version__", "build_model"]
-
+_HOMES = {
+    "Recipe": "restool.recipe",
+    "StudyConfig": "restool.transfer",
+    "build_model": "restool.models",
+    "evaluate_model": "restool.transfer",
+    "sweep": "restool.transfer",
+    "train_sources": "restool.transfer",
+}
+"""The names of this package that are defined in others."""
 _SUBPACKAGES = {
-    "aliasing", "bench", "cli", "data", "errors", "interop", "kernels", "models", "nn", "report", "testing", "training",
-    "transfer",
+    "aliasing", "analysis", "bench", "cli", "correlation", "data", "errors", "interop", "kernels", "models", "nn",
+    "recipe", "report", "testing", "training", "transfer",
 }  # fmt: skip
+
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "build_model":
-        return import_module("restool.models").build_model
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     if name in _SUBPACKAGES:
         return import_module(f"restool.{name}")
     raise AttributeError(f"module 'restool' has no attribute {name!r}")

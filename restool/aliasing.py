@@ -4,16 +4,17 @@ A filter network is the product of L + 1 filters, so psi stays below Nyquist whe
 it: f_nyquist / (L + 1). All frequencies are in cycles per unit, Nyquist of n pixels is n / 4.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from restool.arguments import require_choice
 from restool.kernels.coordinates import nyquist_frequency
 from restool.kernels.spectrum import filter_frequencies, mask_frequency
-from restool.nn.continuous import ContinuousConv
+from restool.modules import named_layers
+from restool.nn import ContinuousKernel
 
 Target = Literal["gabor", "gabor+mask"]
 
@@ -36,7 +37,7 @@ def penalty(model: nn.Module, size: int, target: Target = "gabor", strength: flo
     """Sum over layers and filters of strength * relu(f - limit)^2; 0 exactly when every filter is inside.
 
     Args:
-        model: with at least one `ContinuousConv` on a multiplicative network.
+        model: with at least one `ContinuousKernel` on a multiplicative network.
         size: pixels of the image side that the kernel is to be sampled at without aliasing.
         target: "gabor" counts the filters' frequencies; "gabor+mask" adds the mask's bandwidth, shared by the filters.
         strength: factor of the whole.
@@ -52,10 +53,9 @@ def penalty(model: nn.Module, size: int, target: Target = "gabor", strength: flo
 
 def report(model: nn.Module, size: int, target: Target = "gabor") -> list[LayerFrequencies]:
     """Frequencies and limit of every continuous layer, in the model's order; arguments as in `penalty`."""
-    if target not in get_args(Target):
-        raise ValueError(f"target must be gabor or gabor+mask, but is {target!r}")
+    require_choice("target", target, get_args(Target))
     layers = []
-    for name, conv in _continuous_layers(model):
+    for name, conv in named_layers(model, ContinuousKernel):
         filters = filter_frequencies(conv.kernel)
         if target == "gabor+mask" and conv.mask is not None:
             filters = filters + mask_frequency(conv.mask) / len(filters)
@@ -63,9 +63,3 @@ def report(model: nn.Module, size: int, target: Target = "gabor") -> list[LayerF
     if not layers:
         raise ValueError("the aliasing penalty needs a model with continuous kernels; this one has none")
     return layers
-
-
-def _continuous_layers(model: nn.Module) -> Iterator[tuple[str, ContinuousConv]]:
-    for name, module in model.named_modules():
-        if isinstance(module, ContinuousConv):
-            yield name, module

@@ -1,4 +1,11 @@
-"""Errors a user can mend: one line each, with the exit status the command line ends on."""
+"""Errors a user can mend: one line each, with the exit status the command line ends on.
+
+A message calls an argument by its name in backticks, such as `batch_size`. Who shows a message may call arguments
+otherwise (`RestoolError.told`): the command line writes the option that was typed.
+"""
+
+import re
+from collections.abc import Callable
 
 
 class RestoolError(Exception):
@@ -6,11 +13,35 @@ class RestoolError(Exception):
 
     exit_status = 1
 
+    def told(self, called: Callable[[str], str]) -> str:
+        """The message, with every argument in backticks replaced by what it is called."""
+        return re.sub(r"`(\w+)`", lambda match: called(match[1]), str(self))
+
 
 class UsageError(RestoolError, ValueError):
-    """An argument breaks a rule; the message names the argument, the rule, the value and the mend."""
+    """What was asked for cannot be done; the message says why and how to mend it."""
 
     exit_status = 2
+
+
+class ArgumentError(UsageError):
+    """An argument breaks a rule.
+
+    Args:
+        field: name of the argument, as Python spells it.
+        rule: what it must be, as in "must be at least 2".
+        value: what it is.
+        mend: what to do instead, where the rule does not say it.
+    """
+
+    def __init__(self, field: str, rule: str, value: object, mend: str = "") -> None:
+        super().__init__(field, rule, value, mend)
+        self.field, self.rule, self.value, self.mend = field, rule, value, mend
+
+    def __str__(self) -> str:
+        """`field` rule, but is value; mend."""
+        shown = repr(self.value) if isinstance(self.value, str) else str(self.value)
+        return f"`{self.field}` {self.rule}, but is {shown}" + (f"; {self.mend}" if self.mend else "")
 
 
 class CellsFailedError(RestoolError):

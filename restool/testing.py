@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from restool.nn import ContinuousConv, correlate
+from restool.correlation import correlate
+from restool.nn import ContinuousConv
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
 """Largest allowed error over the largest value, by dtype."""

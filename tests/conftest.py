@@ -10,13 +10,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are many small operations
 
 import torch  # noqa: E402 (reads the variable when it is imported)
 
-from restool.nn import calibration  # noqa: E402
+from restool.correlation import rates  # noqa: E402
 from restool.testing import TOLERANCE  # noqa: E402
 
 # no test depends on how fast this machine is: methods are chosen by the reference rates, in child processes too
 os.environ["RESTOOL_CACHE"] = tempfile.mkdtemp(prefix="restool-tests-")
 for dtype in (torch.float32, torch.float64, torch.bfloat16):
-    calibration.write(calibration.rates_file(torch.device("cpu"), dtype), calibration.REFERENCE)
+    rates.write(rates.rates_file(torch.device("cpu"), dtype), rates.REFERENCE)
 
 __all__ = ["TOLERANCE", "shared"]
 

@@ -5,8 +5,9 @@ from functools import partial
 import pytest
 import torch
 
+from restool.correlation import FactoredKernel, correlate
 from restool.kernels import GaussianMask, MAGNet
-from restool.nn import ContinuousConv, FactoredKernel, correlate
+from restool.nn import ContinuousConv
 from restool.testing import assert_close, assert_grids_nest, assert_methods_agree, assert_requery_consistent
 
 

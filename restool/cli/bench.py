@@ -1,8 +1,5 @@
 """`restool bench`: candidates for the same work timed beside each other, checked, and set against the hardware."""
 
-import json
-import math
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,116 +7,89 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restool.cli import options
-from restool.errors import UsageError
+from restool.bench.harness.budget import Budget
+from restool.cli.command import Command
+from restool.cli.output import print_files, print_json
+from restool.cli.panels import DeviceChoice, Json, option, takes_panels
+from restool.cli.parsing import sizes, whole_number
+from restool.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from restool.bench.run import Bench
+    from restool.bench.harness.run import Bench
 
 bench = typer.Typer(
     help="Time a layer, a training step, evaluation or the input pipeline beside the plain way of doing it.",
     no_args_is_help=True,
 )
 
-_measured = partial(typer.Option, rich_help_panel="What to measure")
-_running = partial(typer.Option, rich_help_panel="How to measure")
+_measured = partial(option, "What to measure")
+_running = partial(option, "How to measure")
 
-Sizes = Annotated[str, _measured("--size", help="Pixels: 32, or 16,32,64, or 16..48:8.", metavar="SIZES")]
+Sizes = Annotated[str, _measured("--size", "Pixels: 32, or 16,32,64, or 16..48:8.", "SIZES")]
 Widths = Annotated[
-    str,
-    _measured(
-        "--sigma", help="Mask widths: initial (0.075), whole (no crop) or numbers, such as 0.1,0.3.", metavar="WIDTHS"
-    ),
+    str, _measured("--sigma", "Mask widths: initial (0.075), whole (no crop) or numbers, such as 0.1,0.3.", "WIDTHS")
 ]
-Batch = Annotated[int, _measured("--batch", help="Images a call.", parser=options.whole_number, metavar="N")]
-Model = Annotated[str, _measured("--model", help="See `restool ls models`.", metavar="NAME")]
+Batch = Annotated[int, _measured("--batch", "Images a call.", "N", parser=whole_number)]
+Model = Annotated[str, _measured("--model", "See `restool ls models`.", "NAME")]
 Candidates = Annotated[
     str | None,
     _measured(
         "--candidates",
-        help="Methods such as auto,dft; conv2d of the sampled kernel always takes part.",
+        "Methods such as auto,dft; conv2d of the sampled kernel always takes part.",
+        "NAMES",
         show_default="all",
-        metavar="NAMES",
     ),
 ]
 Own = Annotated[
     list[str] | None,
     _measured(
         "--candidate",
-        help="A module of your own, checked against its float64 copy; may be given several times.",
+        "A module of your own, checked against its float64 copy; may be given several times.",
+        "package.module:factory",
         show_default=False,
-        metavar="package.module:factory",
-    ),
-]
-Threads = Annotated[
-    int | None,
-    _running("--threads", help="Of the CPU.", parser=options.whole_number, show_default="torch's", metavar="N"),
-]
-Repeats = Annotated[
-    int, _running("--repeats", help="Calls of a candidate at most.", parser=options.whole_number, metavar="N")
-]
-Seconds = Annotated[
-    float,
-    _running("--seconds", help="Start no further call after so many.", parser=options.number, metavar="SECONDS"),
-]
-GiveUp = Annotated[
-    float | None,
-    _running(
-        "--give-up",
-        help="Leave a candidate out of larger cases once a call took longer.",
-        parser=options.number,
-        show_default="never",
-        metavar="SECONDS",
-    ),
-]
-Device = Annotated[
-    options.DeviceChoice, _running("--device", help="auto takes a GPU where there is one.", metavar="auto|cpu|cuda")
-]
-Out = Annotated[
-    Path | None,
-    _running(
-        "--out", help="Write record, table and figure into this folder.", show_default="nothing written", metavar="DIR"
     ),
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Running:
-    """How to measure and where to write, which all commands share; `budget` is repeats, seconds and give-up."""
+    """Where to measure and where to write."""
 
-    device: options.DeviceChoice
-    threads: int | None
-    budget: tuple[int, float, float | None]
-    out: Path | None
-    as_json: bool
+    device: Annotated[DeviceChoice, _running("--device", "auto takes a GPU where there is one.", "auto|cpu|cuda")] = (
+        DeviceChoice.auto
+    )
+    threads: Annotated[
+        int | None, _running("--threads", "Of the CPU.", "N", parser=whole_number, show_default="torch's")
+    ] = None
+    out: Annotated[
+        Path | None,
+        _running("--out", "Write record, table and figure into this folder.", "DIR", show_default="nothing written"),
+    ] = None
 
 
-@bench.command()
+@bench.command(cls=Command)
+@takes_panels
 def layer(
+    running: Running,
+    budget: Budget,
     size: Sizes = "32",
     sigma: Widths = "0.3",
     batch: Batch = 64,
-    channels: Annotated[str, _measured("--channels", help="24, or in and out: 24:48.", metavar="N")] = "24",
-    backward: Annotated[bool, _measured("--backward/--forward", help="With gradients, or without.")] = True,
+    channels: Annotated[str, _measured("--channels", "24, or in and out: 24:48.", "N")] = "24",
+    backward: Annotated[bool, _measured("--backward/--forward", "With gradients, or without.")] = True,
     candidates: Candidates = None,
     candidate: Own = None,
-    device: Device = options.DeviceChoice.auto,
-    threads: Threads = None,
-    repeats: Repeats = 30,
-    seconds: Seconds = 5.0,
-    give_up: GiveUp = None,
-    out: Out = None,
-    as_json: options.Json = False,
+    as_json: Json = False,
 ) -> None:
     """One continuous convolution by every method, beside conv2d of the sampled kernel.
 
     restool bench layer --size 16,32,64 --sigma 0.3 --candidate mine.layers:make
     """
-    from restool.bench.candidates import parse_candidates, parse_widths
-    from restool.bench.layer import LayerBench
+    from restool.bench.work.candidates import parse_candidates, parse_widths
+    from restool.bench.work.layer import LayerBench
 
     chosen = LayerBench(
-        sizes=_sizes(size),
+        sizes=sizes(size, "size"),
         widths=parse_widths(sigma),
         batch=batch,
         channels=_channels(channels),
@@ -127,111 +97,96 @@ def layer(
         candidates=parse_candidates(candidates),
         own=tuple(candidate or ()),
     )
-    _run(chosen, Running(device, threads, (repeats, seconds, give_up), out, as_json))
+    _run(chosen, running, budget, as_json)
 
 
-@bench.command()
+@bench.command(cls=Command)
+@takes_panels
 def step(
+    running: Running,
+    budget: Budget,
     model: Model = "flexnet-7",
     size: Sizes = "16",
     sigma: Widths = "initial",
     batch: Batch = 64,
-    memory: Annotated[bool, _measured("--memory", help="Also peak memory, in a new process each.")] = False,
+    memory: Annotated[bool, _measured("--memory", "Also peak memory, in a new process each.")] = False,
     candidates: Candidates = None,
     candidate: Own = None,
-    device: Device = options.DeviceChoice.auto,
-    threads: Threads = None,
-    repeats: Repeats = 30,
-    seconds: Seconds = 5.0,
-    give_up: GiveUp = None,
-    out: Out = None,
-    as_json: options.Json = False,
+    as_json: Json = False,
 ) -> None:
     """A training step of a model by every method, beside conv2d of the sampled kernels.
 
     restool bench step --model flexnet-7 --size 16,32 --sigma initial,0.3,whole --candidates auto
     """
-    from restool.bench.candidates import parse_candidates, parse_widths
-    from restool.bench.step import StepBench
+    from restool.bench.work.candidates import parse_candidates, parse_widths
+    from restool.bench.work.step import StepBench
 
     chosen = StepBench(
         model=model,
-        sizes=_sizes(size),
+        sizes=sizes(size, "size"),
         widths=parse_widths(sigma),
         batch=batch,
         candidates=parse_candidates(candidates),
         own=tuple(candidate or ()),
         memory=memory,
-        threads=threads,
+        threads=running.threads,
     )
-    _run(chosen, Running(device, threads, (repeats, seconds, give_up), out, as_json))
+    _run(chosen, running, budget, as_json)
 
 
-@bench.command("eval")
+@bench.command("eval", cls=Command)
+@takes_panels
 def evaluation(
+    running: Running,
+    budget: Budget,
     model: Model = "flexnet-7",
-    source: Annotated[
-        int, _measured("--source", help="Pixels it was trained at.", parser=options.whole_number, metavar="N")
-    ] = 16,
+    source: Annotated[int, _measured("--source", "Pixels it was trained at.", "N", parser=whole_number)] = 16,
     size: Sizes = "28..36:4",
     sigma: Widths = "0.3",
     batch: Batch = 100,
     candidate: Own = None,
-    device: Device = options.DeviceChoice.auto,
-    threads: Threads = None,
-    repeats: Repeats = 30,
-    seconds: Seconds = 5.0,
-    give_up: GiveUp = None,
-    out: Out = None,
-    as_json: options.Json = False,
+    as_json: Json = False,
 ) -> None:
     """Evaluation at sizes a model was not trained at, beside conv2d with kernels sampled for every batch, and once.
 
     restool bench eval --model flexnet-7 --source 16 --size 28..36:4
     """
-    from restool.bench.candidates import parse_widths
-    from restool.bench.evaluation import EvalBench
+    from restool.bench.work.candidates import parse_widths
+    from restool.bench.work.evaluation import EvalBench
 
     chosen = EvalBench(
         model=model,
         source=source,
-        sizes=_sizes(size),
+        sizes=sizes(size, "size"),
         widths=parse_widths(sigma),
         batch=batch,
         own=tuple(candidate or ()),
     )
-    _run(chosen, Running(device, threads, (repeats, seconds, give_up), out, as_json))
+    _run(chosen, running, budget, as_json)
 
 
-@bench.command()
+@bench.command(cls=Command)
+@takes_panels
 def data(
+    running: Running,
+    budget: Budget,
     size: Sizes = "16,32",
-    images: Annotated[
-        int, _measured("--images", help="Images an epoch.", parser=options.whole_number, metavar="N")
-    ] = 2000,
+    images: Annotated[int, _measured("--images", "Images an epoch.", "N", parser=whole_number)] = 2000,
     batch: Batch = 64,
-    workers: Annotated[
-        int, _measured("--workers", help="Processes of torchvision's.", parser=options.whole_number, metavar="N")
-    ] = 0,
-    device: Device = options.DeviceChoice.auto,
-    threads: Threads = None,
-    repeats: Repeats = 30,
-    seconds: Seconds = 5.0,
-    give_up: GiveUp = None,
-    out: Out = None,
-    as_json: options.Json = False,
+    workers: Annotated[int, _measured("--workers", "Processes of torchvision's.", "N", parser=whole_number)] = 0,
+    as_json: Json = False,
 ) -> None:
     """Batches of training images, beside torchvision's transforms of Pillow pictures.
 
     restool bench data --size 16,32 --workers 2
     """
-    from restool.bench.data import DataBench
+    from restool.bench.work.data import DataBench
 
-    chosen = DataBench(sizes=_sizes(size), images=images, batch=batch, workers=workers)
-    _run(chosen, Running(device, threads, (repeats, seconds, give_up), out, as_json))
+    chosen = DataBench(sizes=sizes(size, "size"), images=images, batch=batch, workers=workers)
+    _run(chosen, running, budget, as_json)
 
 
-@bench.command()
+@bench.command(cls=Command)
 def figure(
     out: Annotated[Path, typer.Argument(help="Folder that --out named.", metavar="DIR", show_default=False)],
 ) -> None:
@@ -239,36 +194,29 @@ def figure(
 
     restool bench figure results/cost/size
     """
-    from restool.bench.record import rebuild
+    from restool.bench.harness.record import rebuild
 
     for path in rebuild(out):
         print(path)
 
 
-def _run(chosen: "Bench", how: Running) -> None:
+def _run(chosen: "Bench", running: Running, budget: Budget, as_json: bool) -> None:
     """Measure under a progress bar; print the table or the record, and write what was asked for."""
-    from restool.bench.record import write
-    from restool.bench.run import run
-    from restool.bench.table import text
-    from restool.bench.timing import Budget
-    from restool.cli.progress import ProgressBars
-    from restool.cli.study import choose_device
+    from restool.bench.harness.record import write
+    from restool.bench.harness.run import run
+    from restool.bench.harness.table import text
+    from restool.devices import choose_device
+    from restool.transfer.progress import ProgressBars
 
-    device = choose_device(how.device)
-    repeats, seconds, give_up = how.budget
-    budget = Budget(repeats=repeats, seconds=seconds, give_up=math.inf if give_up is None else give_up)
+    device = choose_device(running.device.value)
     with ProgressBars().activity(f"bench {chosen.kind}", len(chosen)) as watch:
-        record = run(chosen, device, budget=budget, threads=how.threads, step=watch.step)
-    print(json.dumps(record, indent=1) if how.as_json else text(record))
-    if how.out is not None:
-        print("wrote " + ", ".join(map(str, write(how.out, record))), file=sys.stderr)
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    from restool.transfer import parse_numbers
-    from restool.transfer.config import SMALLEST_SIZE
-
-    return parse_numbers(text, "--size", least=SMALLEST_SIZE)
+        record = run(chosen, device, budget=budget, threads=running.threads, step=watch.step)
+    if as_json:
+        print_json(record)
+    else:
+        print(text(record))
+    if running.out is not None:
+        print_files(write(running.out, record))
 
 
 def _channels(text: str) -> tuple[int, int]:
@@ -276,4 +224,4 @@ def _channels(text: str) -> tuple[int, int]:
     try:
         return int(inputs), int(outputs if colon else inputs)
     except ValueError:
-        raise UsageError(f"--channels takes a number, or two as in 24:48, but got {text!r}") from None
+        raise ArgumentError("channels", "must be a number, or two as in 24:48", text) from None

@@ -1,26 +1,27 @@
 """`--dry-run`: the cells of a study, what is already done, and an estimate of the rest."""
 
-import json
 from typing import TYPE_CHECKING
 
-from restool.transfer.estimate import estimate_seconds
-from restool.transfer.grid import describe
+from restool.cli.output import print_json
 
 if TYPE_CHECKING:
-    from restool.transfer import Cell, Study
+    from restool.transfer import Study
 
 
-def print_plan(study: "Study", cells: "list[Cell]", *, as_json: bool) -> None:
+def print_plan(study: "Study", *, as_json: bool) -> None:
     """Print every cell with its state, and the time the missing ones would take on this device."""
-    done = [study.folder.record(cell).exists() for cell in cells]
-    seconds = estimate_seconds(study, [cell for cell, is_done in zip(cells, done, strict=True) if not is_done])
+    from restool.transfer import estimate_seconds
+
+    missing = set(study.missing())
+    done = len(study.cells) - len(missing)
+    seconds = estimate_seconds(study)
     if as_json:
-        rows = [{"key": cell.key, "done": is_done, **cell.fields} for cell, is_done in zip(cells, done, strict=True)]
-        print(json.dumps({"cells": rows, "done": sum(done), "estimated_seconds": round(seconds, 1)}, indent=1))
+        rows = [{"key": cell.key, "done": cell not in missing, **cell.fields} for cell in study.cells]
+        print_json({"cells": rows, "done": done, "estimated_seconds": round(seconds, 1)})
         return
-    for cell, is_done in zip(cells, done, strict=True):
-        print(f"{'done   ' if is_done else 'missing'}  {describe(cell)}")
-    print(f"{sum(done)} of {len(cells)} cells are done; the rest takes about {_duration(seconds)} on this device")
+    for cell in study.cells:
+        print(f"{'missing' if cell in missing else 'done   '}  {cell}")
+    print(f"{done} of {len(study.cells)} cells are done; the rest takes about {_duration(seconds)} on this device")
 
 
 def _duration(seconds: float) -> str:

@@ -1,24 +1,27 @@
 """`restool figure`: figures that need no study."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from restool.cli import options
+from restool.arguments import LARGEST_SEED
+from restool.cli.command import Command
+from restool.cli.output import plain_rows, print_files, print_json
+from restool.cli.panels import DEFAULT_OUT, Json
+from restool.cli.parsing import whole_number
+from restool.errors import ArgumentError
 
 figure = typer.Typer(help="Draw figures that need no trained model: restool figure kernel", no_args_is_help=True)
 
 
-@figure.command()
+@figure.command(cls=Command)
 def kernel(
     seed: Annotated[
-        int, typer.Option("--seed", help="Of the kernel's random weights.", parser=options.whole_number, metavar="N")
+        int, typer.Option("--seed", help="Of the kernel's random weights.", parser=whole_number, metavar="N")
     ] = 0,
-    out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")] = options.DEFAULT_OUT,
-    as_json: options.Json = False,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")] = DEFAULT_OUT,
+    as_json: Json = False,
 ) -> None:
     """One kernel at three times its size, by dilation, deformation and re-query, with the frequency response of each.
 
@@ -26,12 +29,14 @@ def kernel(
 
     restool figure kernel --out results/local
     """
-    from restool.report.kernels import write_figure
+    from restool.analysis.enlargement import enlarge, example_layer
+    from restool.report.enlargement import write_figure
 
-    files, table = write_figure(out, seed)
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ArgumentError("seed", f"must be from 0 to {LARGEST_SEED:,}", seed)
+    files, table = write_figure(out, enlarge(example_layer(seed)))
     if as_json:
-        rows = json.loads(table.to_json(orient="records"))
-        print(json.dumps({"files": [str(file) for file in files], "rows": rows}, indent=1))
+        print_json({"files": [str(file) for file in files], "rows": plain_rows(table)})
         return
     print(table.to_string(index=False, float_format="{:.4f}".format))
-    print("wrote " + ", ".join(str(file) for file in files), file=sys.stderr)
+    print_files(files)

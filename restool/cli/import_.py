@@ -1,14 +1,15 @@
 """`restool import`: other people's checkpoints."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from restool.cli import options
-from restool.errors import UsageError
+from restool.cli.output import print_json
+from restool.cli.panels import Json
+from restool.cli.parsing import whole_number
+from restool.errors import ArgumentError, UsageError
 
 PREFIX = "flexconv:"
 
@@ -26,11 +27,11 @@ def import_(
         typer.Option(
             "--reference-size",
             help="Pixels of the image side (or steps of the sequence) it was trained at.",
-            parser=options.whole_number,
+            parser=whole_number,
             metavar="N",
         ),
     ] = 16,
-    as_json: options.Json = False,
+    as_json: Json = False,
 ) -> None:
     """Read a foreign checkpoint and write it as one of restool's.
 
@@ -40,7 +41,7 @@ def import_(
     if not source.startswith(PREFIX):
         raise UsageError(f"the source must start with {PREFIX}, as in {PREFIX}model.pt, but is {source!r}")
     if out.suffix != ".safetensors":
-        raise UsageError(f"--out must end in .safetensors, but is {out}")
+        raise ArgumentError("out", "must end in .safetensors", out)
     from restool.interop.flexconv import read_flexconv_spec
     from restool.training import Checkpoint, save_checkpoint
 
@@ -50,6 +51,6 @@ def import_(
     save_checkpoint(out, Checkpoint(spec=spec, model=model.state_dict(), facts=facts))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if as_json:
-        print(json.dumps({"checkpoint": str(out), **asdict(spec), "parameters": parameters}, indent=1))
+        print_json({"checkpoint": str(out), **asdict(spec), "parameters": parameters})
     else:
         print(f"{out}: {spec.name}, {parameters:,} parameters, reference size {spec.reference_size}")

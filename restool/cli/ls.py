@@ -1,26 +1,26 @@
 """`restool ls`: what there is to choose from, and what a results folder holds."""
 
-import json
 import sys
 from dataclasses import asdict
 from typing import Any
 
 import typer
 
-from restool.cli import options
+from restool.cli.command import Command
+from restool.cli.output import print_json
+from restool.cli.panels import DEFAULT_OUT, Json, OutArgument
 
 ls = typer.Typer(help="List models, data sets or the runs of a results folder.", no_args_is_help=True)
 
 
-@ls.command()
-def models(as_json: options.Json = False) -> None:
+@ls.command(cls=Command)
+def models(as_json: Json = False) -> None:
     """Model names, sizes and the protocols that apply to each.
 
     Beside them, --model takes torchvision:NAME, timm:NAME (both with ?KEY=VALUE,... behind) and MODULE:FACTORY.
     """
     from restool.models import MODELS
     from restool.transfer import applicable
-    from restool.transfer.protocols import FINETUNE
 
     rows = []
     for entry in MODELS.values():
@@ -30,7 +30,7 @@ def models(as_json: options.Json = False) -> None:
                 "name": entry.name,
                 "parameters": sum(parameter.numel() for parameter in model.parameters()),
                 "dims": entry.dims,
-                "protocols": [*applicable(model), FINETUNE],
+                "protocols": [*applicable(model), "finetune"],
                 "source": entry.source,
             }
         )
@@ -39,20 +39,20 @@ def models(as_json: options.Json = False) -> None:
         print("and torchvision:NAME[?KEY=VALUE,...], timm:NAME[?KEY=VALUE,...], MODULE:FACTORY", file=sys.stderr)
 
 
-@ls.command()
-def datasets(as_json: options.Json = False) -> None:
+@ls.command(cls=Command)
+def datasets(as_json: Json = False) -> None:
     """Data sets by name and what they need."""
     from restool.data import DATASETS
 
     _print([asdict(source) for source in DATASETS.values()], as_json)
 
 
-@ls.command()
-def runs(out: options.OutArgument = options.DEFAULT_OUT, as_json: options.Json = False) -> None:
+@ls.command(cls=Command)
+def runs(out: OutArgument = DEFAULT_OUT, as_json: Json = False) -> None:
     """Checkpoints of a results folder: what was trained, how far, and its validation accuracy."""
     from restool.errors import MissingDataError
+    from restool.records import ResultsFolder
     from restool.training import load_checkpoint
-    from restool.transfer import ResultsFolder
 
     ResultsFolder(out)  # rejects a folder of another version
     rows = []
@@ -81,7 +81,7 @@ def runs(out: options.OutArgument = options.DEFAULT_OUT, as_json: options.Json =
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Rows as a JSON list or as aligned columns."""
     if as_json:
-        print(json.dumps(rows, indent=1))
+        print_json(rows)
         return
     texts = [[_text(value) for value in row.values()] for row in rows]
     header = list(rows[0])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from restool.data.dataset import Dataset, Part
 from restool.data.resampling import resize
-from restool.errors import UsageError
+from restool.errors import ArgumentError, UsageError
 
 PADDING = 4
 """Zero pixels around a stored image before a crop of its own size is taken (He et al. 2016, section 4.2)."""
@@ -71,9 +71,9 @@ class Batches:
     ) -> None:
         self.sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
         if not self.sizes or min(self.sizes) < 1:
-            raise UsageError(f"sizes must be one or more sizes of at least 1 pixel, got {sizes}")
+            raise ArgumentError("sizes", "must be one or more sizes of at least 1 pixel", sizes)
         if batch_size < 1:
-            raise UsageError(f"batch_size must be at least 1, got {batch_size}")
+            raise ArgumentError("batch_size", "must be at least 1", batch_size)
         if augment and not dataset.augment:
             raise UsageError(f"augment must be off for {dataset.name}: a flip or a crop changes what its images show")
         split = dataset.split(part, self.sizes[0])

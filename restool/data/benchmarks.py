@@ -16,8 +16,8 @@ CLASS_NAMES: dict[Benchmark, tuple[str, ...]] = {
 }
 
 MISSING = {
-    False: ("is missing or damaged in", "name its folder with --data-dir DIR or fetch it with --download"),
-    True: ("could not be downloaded to", "try again, or name a folder that has it with --data-dir DIR"),
+    False: ("is missing or damaged in", "name its folder by `data_dir` or fetch it by `download`"),
+    True: ("could not be downloaded to", "try again, or name a folder that has it by `data_dir`"),
 }
 """What an error says and how to mend it, by whether a download was asked for."""
 

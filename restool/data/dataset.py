@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from torch import Tensor
 
-from restool.errors import UsageError
+from restool.errors import ArgumentError, UsageError
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -64,9 +64,9 @@ class Dataset:
             UsageError: if there is no such part, or the size is below one pixel.
         """
         if part not in self.counts:
-            raise UsageError(f"part must be one of {', '.join(self.counts)}, got {part!r}")
+            raise ArgumentError("part", f"must be one of {', '.join(self.counts)}", part)
         if size < 1:
-            raise UsageError(f"size must be at least 1 pixel, got {size}")
+            raise ArgumentError("size", "must be at least 1 pixel", size)
         return self.read(part, size)
 
 
@@ -79,7 +79,7 @@ def within_limit(counts: Mapping[Part, int], limit: int | None) -> dict[Part, in
     if limit is None:
         return dict(counts)
     if limit < 1:
-        raise UsageError(f"limit must be at least 1 image, got {limit}; leave it out to use them all")
+        raise ArgumentError("limit", "must be at least 1 image", limit, "leave it out to use them all")
     most: dict[Part, int] = {"train": limit, "validation": max(1, limit // 10), "test": limit}
     return {part: min(counts[part], most[part]) for part in PARTS}
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
+from restool.arguments import unknown_name
 from restool.data.benchmarks import benchmark
 from restool.data.dataset import Dataset
 from restool.data.files import image_folder, parquet
 from restool.data.gabors import CLASS_NAMES, gabors
-from restool.errors import MissingDataError, UsageError
+from restool.errors import MissingDataError
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ DATASETS: Mapping[str, Source] = MappingProxyType(
         source.name: source
         for source in (
             Source("gabors", 3, len(CLASS_NAMES), None, "built in; rendered exactly at any size"),
-            Source("cifar10", 3, 10, 32, "torchvision's files in --data-dir, or --download"),
-            Source("mnist", 1, 10, 28, "torchvision's files in --data-dir, or --download"),
+            Source("cifar10", 3, 10, 32, "torchvision's files in the data folder, or downloaded"),
+            Source("mnist", 1, 10, 28, "torchvision's files in the data folder, or downloaded"),
             Source("parquet:DIR", None, None, None, "train*.parquet and test*.parquet in the Hugging Face layout"),
             Source("folder:DIR", None, None, None, "image files in train/CLASS/ and test/CLASS/"),
         )
@@ -61,9 +61,7 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
             return parquet(_existing(folder), limit)
         case "folder" if folder:
             return image_folder(_existing(folder), limit)
-    near = get_close_matches(kind.lower(), [known.partition(":")[0] for known in DATASETS], n=1)
-    hint = f"; did you mean {next(known for known in DATASETS if known.startswith(near[0]))}?" if near else ""
-    raise UsageError(f"dataset must be one of {', '.join(DATASETS)}, got {name!r}{hint}")
+    raise unknown_name("dataset", name, DATASETS)
 
 
 def _existing(folder: str) -> Path:

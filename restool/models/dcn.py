@@ -2,23 +2,25 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restool.arguments import Knob, check_knobs
+from restool.correlation import correlate
 from restool.errors import RestoolError, UsageError
-from restool.nn import PairwiseGaussianDerivativeConv, correlate
+from restool.nn import PairwiseGaussianDerivativeConv
 
-Method = Literal["euler", "midpoint", "rk4", "dopri5"]
+Scheme = Literal["euler", "midpoint", "rk4", "dopri5"]
 Field = Callable[[Tensor, Tensor], Tensor]
 """(time, state) -> its derivative in time."""
 
 END = 2.0
-"""An ODE block runs from time 0 to here."""
+"""Every ODE block runs from time 0 to this one."""
 MOST_STEPS = 1000
-"""Of an adaptive solver, forward and backward together."""
+"""An adaptive solver gives up after so many steps, forward and backward together; a fixed-step one takes no more."""
 
 
 class ConvergenceError(RestoolError):
@@ -30,10 +32,10 @@ class Solver:
     """How an ODE block is solved, by torchdiffeq.
 
     Attributes:
-        method: "euler", "midpoint" or "rk4" with a fixed number of steps; "dopri5" (the original's, with adjoint) with
+        scheme: "euler", "midpoint" or "rk4" with a fixed number of steps; "dopri5" (the original's, with adjoint) with
             steps that keep the error of the whole batch within the tolerance, so that an image's result depends a
             little on its neighbours.
-        steps: of a fixed-step method.
+        steps: of a fixed-step scheme.
         tolerance: relative and absolute, of dopri5.
         adjoint: solve a second equation backwards for the gradient, which takes constant memory, instead of
             differentiating the steps, which is exact.
@@ -42,18 +44,13 @@ class Solver:
         UsageError: a value out of range.
     """
 
-    method: Method = "rk4"
-    steps: int = 4
-    tolerance: float = 1e-3
+    scheme: Annotated[Scheme, Knob("How steps are taken.")] = "rk4"
+    steps: Annotated[int, Knob("Steps of a fixed-step scheme.", "N", least=1, most=MOST_STEPS)] = 4
+    tolerance: Annotated[float, Knob("Relative and absolute, of dopri5.", above=0, most=1)] = 1e-3
     adjoint: bool = False
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(Method):
-            raise UsageError(f"method must be one of {', '.join(get_args(Method))}, but is {self.method!r}")
-        if self.steps < 1:
-            raise UsageError(f"steps must be at least 1, but is {self.steps}")
-        if not 0 < self.tolerance < 1:
-            raise UsageError(f"tolerance must lie between 0 and 1, but is {self.tolerance}")
+        check_knobs(self)
 
     def solve(self, field: Field, state: Tensor, parameters: Sequence[Tensor]) -> Tensor:
         """h(END) of dh/dt = field(t, h), h(0) = state.
@@ -69,10 +66,10 @@ class Solver:
         from torchdiffeq import odeint, odeint_adjoint
 
         times = torch.tensor([0.0, END], dtype=state.dtype, device=state.device)
-        options: dict[str, Any] = {"method": self.method, "rtol": self.tolerance, "atol": self.tolerance}
-        if self.method != "dopri5":
+        options: dict[str, Any] = {"method": self.scheme, "rtol": self.tolerance, "atol": self.tolerance}
+        if self.scheme != "dopri5":
             options["options"] = {"grid_constructor": self._grid}
-        watched = _Watched(field) if self.method == "dopri5" else field
+        watched = _Watched(field) if self.scheme == "dopri5" else field
         if self.adjoint:
             return odeint_adjoint(watched, state, times, adjoint_params=tuple(parameters), **options)[1]
         return odeint(watched, state, times, **options)[1]
@@ -97,7 +94,7 @@ class _Watched:
         if time + step == time or self.steps > MOST_STEPS:
             raise ConvergenceError(
                 f"dopri5 does not converge at time {float(time):.3g} of {END:g} ({problem}); lower the learning rate, "
-                f"raise tolerance, or choose a method with fixed steps such as rk4"
+                f"raise tolerance, or choose a scheme with fixed steps such as rk4"
             )
 
     callback_step_adjoint = callback_step
@@ -118,7 +115,7 @@ class ODEBlock(nn.Module):
 
     def forward(self, state: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, H, W]."""
-        kernels = self.conv1.kernel(), self.conv2.kernel()
+        kernels = self.conv1.discrete_kernel(), self.conv2.discrete_kernel()
 
         def field(time: Tensor, state: Tensor) -> Tensor:
             clock = time.expand(len(state), 1, *state.shape[2:])

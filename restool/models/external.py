@@ -13,7 +13,6 @@ name is stored in checkpoints, and a foreign checkpoint must not choose what a f
 """
 
 import ast
-import difflib
 import importlib
 import inspect
 import os
@@ -25,6 +24,7 @@ from typing import Any
 
 from torch import nn
 
+from restool.arguments import nearest
 from restool.errors import UsageError
 
 Maker = Callable[[int, int, int], Any]
@@ -52,7 +52,7 @@ class ExternalModel:
         except Exception as error:
             raise UsageError(
                 f"{self.source} cannot build {self.name} for {classes} classes, {channels} channels and "
-                f"{reference_size} px: {in_one_line(error)}; choose another --model or --train"
+                f"{reference_size} px: {in_one_line(error)}; choose another `model` or `train`"
             ) from error
         if not isinstance(model, nn.Module):
             raise UsageError(f"{self.name} must give a torch.nn.Module, but gave a {type(model).__name__}")
@@ -181,8 +181,7 @@ def _literal(node: ast.expr) -> Any:
 
 def _require_known(library: str, model: str, known: Sequence[str]) -> None:
     if model not in known:
-        nearest = difflib.get_close_matches(model, known, n=1, cutoff=0.0)[0]
-        raise UsageError(f"{library} has no image classifier {model!r}; the nearest is {nearest!r}")
+        raise UsageError(f"{library} has no image classifier {model!r}; the nearest is {nearest(model, known)!r}")
 
 
 def _reject_reserved(options: dict[str, Any], *reserved: str) -> None:

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from restool.models.dropout import Dropout
 from restool.models.layers import LayerFactory
-from restool.nn import BatchNorm2d, PointwiseConv2d
-from restool.nn.continuous import sampled_together
+from restool.nn import BatchNorm2d, PointwiseConv2d, sampled_together
 
 
 class ResidualBlock(nn.Module):

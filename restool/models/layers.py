@@ -19,42 +19,32 @@ from restool.nn import (
 LayerFactory = Callable[[int, int], nn.Module]
 
 MASK_SIGMA = 0.075
+"""Every mask starts with this standard deviation, in units (official FlexConv code)."""
 MASKED_CENTER_RANGE = 1.667 * MASK_SIGMA
-"""Under a mask, windows start inside it (official FlexConv code)."""
+"""Under a mask, the windows of a kernel start inside it (official FlexConv code)."""
+WIDEST_PLAIN = 9
+"""An ordinary kernel with more taps an axis is convolved by the cheapest method instead of PyTorch's."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerKind:
-    """One way to convolve: a continuous kernel, with or without a mask, an ordinary kernel of some width, or `image`.
+class ContinuousKind:
+    """A layer with a continuous kernel, for images and for sequences.
 
     Attributes:
-        network: of a continuous kernel.
+        network: of the kernel.
         masked: whether it has a Gaussian mask.
-        taps: width of an ordinary kernel.
-        image: makes the layer for images from (in_channels, out_channels); alone, the kind is for images only.
     """
 
-    network: Callable[..., KernelNetwork] | None = None
+    network: Callable[..., KernelNetwork]
     masked: bool = False
-    taps: int = 0
-    image: LayerFactory | None = None
 
-    @property
-    def images_only(self) -> bool:
-        """Whether sequences cannot pass."""
-        return self.network is None and not self.taps
+    takes_sequences = True
 
     def factory(self, dims: int, reference_size: int) -> LayerFactory:
         """Function (in_channels, out_channels) -> layer."""
-        if self.image is not None and dims == 2:
-            return self.image
-        if self.network is None:
-            conv = (nn.Conv1d, nn.Conv2d)[dims - 1]
-            return partial(conv, kernel_size=self.taps, padding=self.taps // 2)
-        return partial(self._continuous, dims, reference_size)
+        return partial(self._make, dims, reference_size)
 
-    def _continuous(self, dims: int, reference_size: int, in_channels: int, out_channels: int) -> ContinuousConv:
-        assert self.network is not None
+    def _make(self, dims: int, reference_size: int, in_channels: int, out_channels: int) -> ContinuousConv:
         windowed = self.network in (MAGNet, GaborNetwork)
         options = {"center_range": MASKED_CENTER_RANGE} if windowed and self.masked else {}
         # a causal kernel starts out seeing the current step
@@ -68,19 +58,57 @@ class LayerKind:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class OrdinaryKind:
+    """A convolution with a kernel of taps, for images and for sequences.
+
+    Attributes:
+        taps: width of the kernel.
+    """
+
+    taps: int
+
+    takes_sequences = True
+
+    def factory(self, dims: int, reference_size: int) -> LayerFactory:
+        """Function (in_channels, out_channels) -> layer."""
+        if dims == 2 and self.taps > WIDEST_PLAIN:
+            return partial(WideConv2d, taps=self.taps)
+        return partial((nn.Conv1d, nn.Conv2d)[dims - 1], kernel_size=self.taps, padding=self.taps // 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageKind:
+    """A layer for images alone.
+
+    Attributes:
+        make: (in_channels, out_channels) -> layer.
+    """
+
+    make: LayerFactory
+
+    takes_sequences = False
+
+    def factory(self, dims: int, reference_size: int) -> LayerFactory:
+        """Function (in_channels, out_channels) -> layer."""
+        return self.make
+
+
+LayerKind = ContinuousKind | OrdinaryKind | ImageKind
+
 LAYER_KINDS: dict[str, LayerKind] = {
-    "magnet": LayerKind(network=MAGNet, masked=True),
-    "gabor": LayerKind(network=GaborNetwork, masked=True),
-    "fourier": LayerKind(network=FourierNetwork, masked=True),
-    "siren": LayerKind(network=SIREN, masked=True),
-    "ckconv-magnet": LayerKind(network=MAGNet),
-    "ckconv-gabor": LayerKind(network=GaborNetwork),
-    "ckconv-fourier": LayerKind(network=FourierNetwork),
-    "ckconv-siren": LayerKind(network=SIREN),
-    "conv3": LayerKind(taps=3),
-    "conv33": LayerKind(taps=33, image=partial(WideConv2d, taps=33)),
-    "njet": LayerKind(image=partial(GaussianDerivativeConv, order=4)),
-    "fractional": LayerKind(image=FractionalGaussianConv),
-    "dilated": LayerKind(image=GaussianDilatedConv),
-    "deformable": LayerKind(image=DeformableConv),
+    "magnet": ContinuousKind(network=MAGNet, masked=True),
+    "gabor": ContinuousKind(network=GaborNetwork, masked=True),
+    "fourier": ContinuousKind(network=FourierNetwork, masked=True),
+    "siren": ContinuousKind(network=SIREN, masked=True),
+    "ckconv-magnet": ContinuousKind(network=MAGNet),
+    "ckconv-gabor": ContinuousKind(network=GaborNetwork),
+    "ckconv-fourier": ContinuousKind(network=FourierNetwork),
+    "ckconv-siren": ContinuousKind(network=SIREN),
+    "conv3": OrdinaryKind(taps=3),
+    "conv33": OrdinaryKind(taps=33),
+    "njet": ImageKind(make=partial(GaussianDerivativeConv, order=4)),
+    "fractional": ImageKind(make=FractionalGaussianConv),
+    "dilated": ImageKind(make=GaussianDilatedConv),
+    "deformable": ImageKind(make=DeformableConv),
 }

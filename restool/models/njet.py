@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from restool.models.resnet import CIFARResNet
+from restool.modules import with_layers
 from restool.nn import BatchNorm2d, GaussianDerivativeConv
 
 
@@ -43,10 +44,12 @@ class NJetAllCNN(nn.Module):
 
 def njet_resnet(blocks: int, *, channels: int = 3, classes: int = 10) -> CIFARResNet:
     """`CIFARResNet` with an N-Jet of order 3 for every 3x3 layer, of which stride 2 keeps every second pixel."""
-    model = CIFARResNet(blocks, channels=channels, classes=classes)
-    for parent in list(model.modules()):
-        for name, layer in parent.named_children():
-            if isinstance(layer, nn.Conv2d):
-                njet = GaussianDerivativeConv(layer.in_channels, layer.out_channels, order=3, stride=layer.stride[0])
-                setattr(parent, name, njet)
-    return model
+
+    def njet(module: nn.Module) -> nn.Module:
+        if not isinstance(module, nn.Conv2d):
+            return module
+        return GaussianDerivativeConv(module.in_channels, module.out_channels, order=3, stride=module.stride[0])
+
+    resnet = with_layers(CIFARResNet(blocks, channels=channels, classes=classes), njet)
+    assert isinstance(resnet, CIFARResNet)
+    return resnet

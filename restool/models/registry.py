@@ -5,15 +5,15 @@ Beside the listed names, `flexnet[STEM,WIDTH,...]` and `flextcn[WIDTH,...]`, eac
 (see `restool.models.external`).
 """
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import nn
 
+from restool.arguments import LARGEST_SIZE, SMALLEST_SIZE, Knob, check_knobs, unknown_name
 from restool.errors import UsageError
 from restool.models.dcn import DCN
 from restool.models.external import find_external
@@ -43,8 +43,8 @@ class Shell:
     kind: str = "magnet"
 
     def __post_init__(self) -> None:
-        if self.dims == 1 and LAYER_KINDS[self.kind].images_only:
-            kinds = [name for name, kind in LAYER_KINDS.items() if not kind.images_only]
+        if self.dims == 1 and not LAYER_KINDS[self.kind].takes_sequences:
+            kinds = [name for name, kind in LAYER_KINDS.items() if kind.takes_sequences]
             raise UsageError(f"layer kind {self.kind!r} is for images; flextcn takes {', '.join(kinds)}")
 
     def __call__(self, classes: int, channels: int, reference_size: int) -> nn.Module:
@@ -96,15 +96,14 @@ class ModelSpec:
     """
 
     name: str
-    classes: int = 10
-    channels: int = 3
-    reference_size: int = 16
+    classes: Annotated[int, Knob("Logits.", "N", least=2)] = 10
+    channels: Annotated[int, Knob("Of the input.", "N", least=1)] = 3
+    reference_size: Annotated[
+        int, Knob("Pixels (or steps) in training.", "N", least=SMALLEST_SIZE, most=LARGEST_SIZE)
+    ] = 16
 
     def __post_init__(self) -> None:
-        for argument, least in (("classes", 2), ("channels", 1), ("reference_size", 4)):
-            value = getattr(self, argument)
-            if value < least:
-                raise UsageError(f"{argument} must be at least {least}, but is {value}")
+        check_knobs(self)
 
     def build(self) -> nn.Module:
         """A freshly initialised model; an unknown name raises UsageError with the nearest known one."""
@@ -126,11 +125,7 @@ def find_model(name: str) -> ModelEntry:
     external = find_external(name)
     if external is not None:
         return ModelEntry(name=name, source=external.source, build=external)
-    nearest = difflib.get_close_matches(name, MODELS, n=1, cutoff=0.0)[0]
-    raise UsageError(
-        f"unknown model {name!r}; the nearest is {nearest!r}, the known ones are {', '.join(MODELS)}, "
-        "torchvision:NAME, timm:NAME and MODULE:FACTORY"
-    )
+    raise unknown_name("model", name, MODELS, more=", torchvision:NAME, timm:NAME and MODULE:FACTORY")
 
 
 def shell_name(family: Literal["flexnet", "flextcn"], widths: Sequence[int], kind: str) -> str:
@@ -146,7 +141,7 @@ def _parse_shell(name: str) -> Shell | None:
         return None
     family, widths, kind = match[1], tuple(int(n) for n in match[2].split(",")), match[3] or "magnet"
     if kind not in LAYER_KINDS:
-        raise UsageError(f"unknown layer kind {kind!r} in {name!r}; the known ones are {', '.join(LAYER_KINDS)}")
+        raise unknown_name("layer kind", kind, LAYER_KINDS, place=f" in {name!r}")
     if min(widths) < 1 or len(widths) < (2 if family == "flexnet" else 1):
         raise UsageError(f"{name!r} needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]")
     return Shell(family="flexnet" if family == "flexnet" else "flextcn", widths=widths, kind=kind)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from restool.models.dropout import Dropout
 from restool.models.layers import LayerFactory
-from restool.nn.continuous import sampled_together
+from restool.nn import sampled_together
 
 
 class TemporalBlock(nn.Module):

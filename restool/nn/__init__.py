@@ -1,22 +1,23 @@
 """Modules that sample a kernel for the input they get."""
 
 from restool.nn.batch_last import BatchNorm2d, PointwiseConv2d
-from restool.nn.continuous import ContinuousConv, use_method
-from restool.nn.correlate import correlate
+from restool.nn.continuous import ContinuousConv
+from restool.nn.continuous_kernel import ContinuousKernel
 from restool.nn.deformable import DeformableConv
 from restool.nn.dilated import GaussianDilatedConv
-from restool.nn.factored import FactoredKernel
 from restool.nn.fractional import FractionalGaussianConv
 from restool.nn.gaussian_derivative import GaussianDerivativeConv, PairwiseGaussianDerivativeConv
 from restool.nn.interpolate import resample_kernel
+from restool.nn.method import calibrate, use_method
 from restool.nn.scaled import Rescalable, ScaledConv
+from restool.nn.shared_pass import sampled_together
 from restool.nn.wide import WideConv2d
 
 __all__ = [
     "BatchNorm2d",
     "ContinuousConv",
+    "ContinuousKernel",
     "DeformableConv",
-    "FactoredKernel",
     "FractionalGaussianConv",
     "GaussianDerivativeConv",
     "GaussianDilatedConv",
@@ -25,7 +26,8 @@ __all__ = [
     "Rescalable",
     "ScaledConv",
     "WideConv2d",
-    "correlate",
+    "calibrate",
     "resample_kernel",
+    "sampled_together",
     "use_method",
 ]

@@ -1,9 +1,12 @@
-"""Batch norm and 1x1 convolution that take images batch last as well, and leave them so (see `restool.nn.layout`)."""
+"""Batch norm and 1x1 convolution that take images batch last as well, and leave them so.
+
+What batch last means is told by `restool.correlation.layout`.
+"""
 
 import torch
 from torch import Tensor, nn
 
-from restool.nn.layout import as_images, batch_last, is_batch_last
+from restool.correlation.layout import as_images, batch_last, is_batch_last
 
 
 class BatchNorm2d(nn.BatchNorm2d):

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from restool.nn.factored import FactoredKernel
+from restool.correlation import FactoredKernel
 from restool.nn.scaled import ScaledConv, offsets, scaled_reach
 
 
@@ -29,7 +29,7 @@ class GaussianDilatedConv(ScaledConv):
         self.weight, self.bias = free.weight, free.bias
         self.log2_sigma = nn.Parameter(torch.tensor(-1.0))
 
-    def kernel(self) -> FactoredKernel:
+    def discrete_kernel(self) -> FactoredKernel:
         """The filter as a combination of shifted Gaussians."""
         taps = self.weight.shape[-1]
         sigma, scale = torch.exp2(self.log2_sigma), self.scale.item()

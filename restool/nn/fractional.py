@@ -54,7 +54,7 @@ class FractionalGaussianConv(ScaledConv):
         self.order_x = nn.Parameter(torch.empty(out_channels, in_channels).uniform_(1, 6))
         self.log2_sigma = nn.Parameter(torch.tensor(math.log2((taps - 1) / 4)))
 
-    def kernel(self) -> Tensor:
+    def discrete_kernel(self) -> Tensor:
         """The taps, [O, I, K, K]."""
         sigma = torch.exp2(self.log2_sigma) * self.scale
         positions = offsets(scaled_reach(self.reach, self.scale.item()), sigma)

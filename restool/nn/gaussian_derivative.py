@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from restool.nn.factored import FactoredKernel
+from restool.correlation import FactoredKernel
 from restool.nn.scaled import ScaledConv, offsets, scaled_reach
 
 
@@ -70,7 +70,7 @@ class GaussianDerivativeConv(ScaledConv):
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, len(jet(order)[0])))
         self.log2_sigma = nn.Parameter(torch.zeros(()))
 
-    def kernel(self) -> FactoredKernel:
+    def discrete_kernel(self) -> FactoredKernel:
         """The filters as combinations of the basis."""
         sigma = torch.exp2(self.log2_sigma)
         reach = scaled_reach(self.extent * sigma.item() + 0.5, self.scale.item())
@@ -102,7 +102,7 @@ class PairwiseGaussianDerivativeConv(ScaledConv):
         self.weight = nn.Parameter(0.1 * torch.randn(out_channels, in_channels, len(jet(order)[0])))
         self.log2_sigma = nn.Parameter(2 / 3 * torch.randn(out_channels, in_channels))
 
-    def kernel(self) -> Tensor:
+    def discrete_kernel(self) -> Tensor:
         """The taps, [O, I, K, K]."""
         sigma = torch.exp2(self.log2_sigma) * self.scale
         positions = offsets(scaled_reach(self.reach, self.scale.item()), sigma)

@@ -7,8 +7,7 @@ from typing import Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from restool.nn.correlate import correlate
-from restool.nn.factored import FactoredKernel
+from restool.correlation import FactoredKernel, correlate
 
 LARGEST_REACH = 64
 """Pixels: a diverging width must not fill the memory."""
@@ -51,13 +50,13 @@ class ScaledConv(nn.Module):
         self.register_buffer("scale", torch.ones(()))
         self.register_parameter("bias", None)
 
-    def kernel(self) -> Tensor | FactoredKernel:
+    def discrete_kernel(self) -> Tensor | FactoredKernel:
         """[O, I, K_y, K_x], odd along both axes."""
         raise NotImplementedError
 
     def forward(self, signal: Tensor) -> Tensor:
         """[B, I, H, W] -> [B, O, ceil(H / stride), ceil(W / stride)]."""
-        return correlate(signal, self.kernel(), self.bias)[:, :, :: self.stride, :: self.stride]
+        return correlate(signal, self.discrete_kernel(), self.bias)[:, :, :: self.stride, :: self.stride]
 
     def at_scale(self, scale: float) -> Self:
         """A copy with the same parameters on another grid, see `Rescalable`.

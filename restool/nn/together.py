@@ -8,20 +8,17 @@ its crop. Coordinates, sines and masks keep the dtype of the parameters under au
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from restool.correlation import FactoredKernel
 from restool.kernels.coordinates import pixel_area_ratio, points
 from restool.kernels.mask import causal_cut, centered_cut, half_widths
-from restool.nn.factored import FactoredKernel
-
-if TYPE_CHECKING:
-    from restool.nn.continuous import ContinuousConv
+from restool.nn.continuous_kernel import ContinuousKernel, MaskedBasis
 
 
-def sample_together(layers: Sequence["ContinuousConv"], size: Sequence[int]) -> list[FactoredKernel]:
+def sample_together(layers: Sequence[ContinuousKernel], size: Sequence[int]) -> list[FactoredKernel]:
     """The kernel of every layer for inputs of one size, cropped to the support of its mask, gain included.
 
     Args:
@@ -36,26 +33,13 @@ def sample_together(layers: Sequence["ContinuousConv"], size: Sequence[int]) -> 
     """
     if not layers:
         return []
-    with torch.autocast(layers[0].bias.device.type, enabled=False):
+    with torch.autocast(layers[0].device.type, enabled=False):
         groups = _groups(layers, size)
-        kernels: dict[ContinuousConv, FactoredKernel] = {}
+        kernels: dict[ContinuousKernel, FactoredKernel] = {}
         for group, cuts in zip(groups, _read_cuts(groups), strict=True):
             for layer, basis in zip(group.layers, group.bases(size, cuts), strict=True):
                 kernels[layer] = FactoredKernel(layer.coefficients(), basis)
     return [kernels[layer] for layer in layers]
-
-
-class MaskedBasis(nn.Module):
-    """What a layer's kernel combines: the basis of its network times its mask."""
-
-    def __init__(self, layer: "ContinuousConv") -> None:
-        super().__init__()
-        self.kernel, self.mask = layer.kernel, layer.mask
-
-    def forward(self, grid: Tensor, gain: float) -> Tensor:
-        """[P, D] -> [P, H]."""
-        basis = self.kernel.basis(grid)
-        return basis * gain if self.mask is None else basis * (gain * self.mask(grid))[:, None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +52,7 @@ class _Group:
         axes: coordinates of all taps along every axis.
     """
 
-    layers: list["ContinuousConv"]
+    layers: list[ContinuousKernel]
     states: list[dict[str, Tensor]]
     axes: list[Tensor]
 
@@ -108,7 +92,7 @@ class _Group:
         return torch.vmap(lambda state: torch.func.functional_call(module, state, (grid, gain)))(stacked)
 
 
-def _groups(layers: Sequence["ContinuousConv"], size: Sequence[int]) -> list[_Group]:
+def _groups(layers: Sequence[ContinuousKernel], size: Sequence[int]) -> list[_Group]:
     groups: dict[Hashable, _Group] = {}
     for layer in dict.fromkeys(layers):
         state = _state(layer)
@@ -133,7 +117,7 @@ def _read_cuts(groups: Sequence[_Group]) -> list[list[list[int]]]:
     ]
 
 
-def _state(layer: "ContinuousConv") -> dict[str, Tensor]:
+def _state(layer: ContinuousKernel) -> dict[str, Tensor]:
     """Parameters and buffers that a layer's `MaskedBasis` depends on, by name."""
     state: dict[str, Tensor] = {}
     for name, module in (("kernel", layer.kernel), ("mask", layer.mask)):

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from restool.nn.correlate import correlate
+from restool.correlation import correlate
 
 
 class WideConv2d(nn.Conv2d):

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from restool.errors import MissingDataError, UsageError
+from restool.records import RECORD_FORMAT
 
-FORMAT = 1
-"""Of the records that are understood here; stated again because a report must not have to load torch."""
 IDENTITY = {
     "model": str,
     "dataset": str,
@@ -33,7 +32,7 @@ SUMMARY = [
 ]
 PLAIN = ["requery", "bandlimit", "rescale", "interpolate", "position", "as-is", "resize"]
 PROTOCOLS = ["source", *PLAIN, "bn-recalibrate", *(f"{name}+bn-recalibrate" for name in PLAIN)]
-"""The order of protocols in every table and figure; others follow, then fine-tuning."""
+"""Protocols stand in this order in every table and figure; others follow, then fine-tuning."""
 
 
 def read_records(out: Path) -> pd.DataFrame:
@@ -48,7 +47,7 @@ def read_records(out: Path) -> pd.DataFrame:
     folder = out / "records"
     files = [path for path in folder.glob("*.json") if not path.name.startswith(".")]
     if not files:
-        raise MissingDataError(f"no records in {folder}: run `restool sweep --out {out}` first")
+        raise MissingDataError(f"no records in {folder}; a sweep into {out} writes them")
     rows = [_read_row(path) for path in files]
     names = {name for row in rows for name in row}
     settings = sorted(names - set(IDENTITY) - set(MEASURED))
@@ -135,8 +134,8 @@ def _problem(record: Any, stem: str) -> str | None:
     """What keeps a parsed file from being a record of this format, or None."""
     if not isinstance(record, dict) or "format" not in record:
         return "is not a record of restool"
-    if record["format"] != FORMAT:
-        return f"has format {record['format']}, but this restool reads format {FORMAT}"
+    if record["format"] != RECORD_FORMAT:
+        return f"has format {record['format']}, but this restool reads format {RECORD_FORMAT}"
     if record.get("key") != stem:
         return f"must be named after its key, which is {record.get('key')}"
     cell, result = record.get("cell"), record.get("result")

@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from restool.recipe import LATER
 from restool.report.frame import setting_columns
 
 NAMED = ["model", "dataset", "alias_penalty", "epochs", "limit"]
-"""Settings that every heading tells; the others are in the heading only where groups differ in them."""
+"""Every heading tells these settings; the others are in the heading only where groups differ in them."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,11 @@ def _phrases(values: "pd.Series[Any]", names: list[str]) -> list[str]:
 
 def _phrase(name: str, value: Any) -> str:
     """One setting in words; a limit that is not set says nothing."""
+    value = LATER.get(name, value) if bool(pd.isna(value)) else value
     missing = bool(pd.isna(value))
     match name:
         case "alias_penalty":
             return "no aliasing penalty" if missing or value == "none" else f"aliasing penalty {value}"
-        case "precision":
-            return f"precision {'float32' if missing else value}"
         case "epochs" if not missing:
             return plural(value, "epoch")
         case "limit":

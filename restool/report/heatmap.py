@@ -29,11 +29,11 @@ SATURATION = 20.0
 """Differences beyond this many points share one colour, so that a protocol at chance does not hide the others."""
 STYLE: list[Any] = ["default", {"font.size": 9, "pdf.fonttype": 42}]
 METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
-"""What would make the bytes of a file depend on more than its records is left out."""
+"""A file leaves these entries out, because they would make its bytes depend on more than its records."""
 
 
 @dataclass(frozen=True)
-class Part:
+class Section:
     """Panels that share one colour scale: titles and tables, NaN where nothing was measured."""
 
     title: str
@@ -95,19 +95,19 @@ def draw(group: Group) -> Figure | None:
     centred at 0; after fine-tuning they hold the accuracy in percent. With one source resolution the rows are the
     protocols; with several there is a panel per protocol, whose rows are the source resolutions.
     """
-    parts = _parts(group)
-    if not parts:
+    sections = _sections(group)
+    if not sections:
         return None
-    width = max(5.0, *(part.width for part in parts))
+    width = max(5.0, *(section.width for section in sections))
     heading = textwrap.wrap(group.heading, int(width * 11))
-    height = LINE * (len(heading) + 1) + sum(part.height + LINE for part in parts)
+    height = LINE * (len(heading) + 1) + sum(section.height + LINE for section in sections)
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(width, height))
         top = _write(figure, height, heading, size=12, weight="bold")
         top = _write(figure, top, [_subtitle(group)], size=9.5)
-        for part in parts:
-            _draw_part(figure, part, top - LINE / 2)
-            top -= part.height + LINE
+        for section in sections:
+            _draw_section(figure, section, top - LINE / 2)
+            top -= section.height + LINE
     return figure
 
 
@@ -119,24 +119,24 @@ def _subtitle(group: Group) -> str:
     return f"{trained}, {span(group.cells['n'], 'test image')}, {mean}{seeds}"
 
 
-def _parts(group: Group) -> list[Part]:
+def _sections(group: Group) -> list[Section]:
     tuned = group.cells["finetune_epochs"] > 0
     before = _panels(group, group.cells[~tuned].dropna(subset="difference_points"), "difference_points")
     after = _panels(group, group.cells[tuned], "accuracy_percent")
-    parts = []
+    sections = []
     if before:
         largest = group.cells["difference_points"][~tuned].abs().max()
         limit = min(max(1.0, math.ceil(largest)), SATURATION)
         title = "Zero-shot: accuracy at the target minus accuracy at the source"
         unit = "percentage points vs source accuracy"
-        parts.append(Part(title, unit, "RdBu", Normalize(-limit, limit), True, before))
+        sections.append(Section(title, unit, "RdBu", Normalize(-limit, limit), True, before))
     if after:
         accuracy = group.cells["accuracy_percent"][tuned]
         top = min(math.floor(accuracy.max()) + 1, 100)
         norm = Normalize(min(math.floor(accuracy.min()), top - 1), top)
         title = "After fine-tuning at the target: accuracy"
-        parts.append(Part(title, "accuracy in percent", "YlGnBu", norm, False, after))
-    return parts
+        sections.append(Section(title, "accuracy in percent", "YlGnBu", norm, False, after))
+    return sections
 
 
 def _panels(group: Group, cells: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
@@ -175,34 +175,34 @@ def _place(figure: Figure, left: float, top: float, width: float, height: float)
     )
 
 
-def _draw_part(figure: Figure, part: Part, top: float) -> None:
-    note = " (grey: not measured)" if np.isnan(part.values).any() else ""
-    _write(figure, top, [part.title + note], size=10)
+def _draw_section(figure: Figure, section: Section, top: float) -> None:
+    note = " (grey: not measured)" if np.isnan(section.values).any() else ""
+    _write(figure, top, [section.title + note], size=10)
     top -= TITLE
-    (rows, columns), (width, height) = part.shape, part.panel_size
-    for index, (title, table) in enumerate(part.panels.items()):
+    (rows, columns), (width, height) = section.shape, section.panel_size
+    for index, (title, table) in enumerate(section.panels.items()):
         row, column = divmod(index, columns)
-        panel_top = top - (row + 1) * part.pitch + TICKS + height
+        panel_top = top - (row + 1) * section.pitch + TICKS + height
         ax = _place(figure, column * (width + GAP), panel_top, width, height)
-        _draw_panel(ax, part, table)
+        _draw_panel(ax, section, table)
         ax.set_title(title, fontsize=9.5)
-        if index + columns >= len(part.panels):
+        if index + columns >= len(section.panels):
             ax.set_xlabel("target resolution")
         if column == 0:
             ax.set_ylabel("source" if title else "")
         else:
             ax.set_yticks([])
-    bar_top = top - rows * part.pitch - LABEL - 0.12
-    _draw_bar(_place(figure, 0, bar_top, 2.6, 0.1), part)
+    bar_top = top - rows * section.pitch - LABEL - 0.12
+    _draw_bar(_place(figure, 0, bar_top, 2.6, 0.1), section)
 
 
-def _draw_panel(ax: Axes, part: Part, table: pd.DataFrame) -> None:
+def _draw_panel(ax: Axes, section: Section, table: pd.DataFrame) -> None:
     sns.heatmap(
         table,
         ax=ax,
-        cmap=part.cmap,
-        norm=part.norm,
-        annot=table.map(part.text),
+        cmap=section.cmap,
+        norm=section.norm,
+        annot=table.map(section.text),
         fmt="",
         cbar=False,
         linewidths=1.5,
@@ -214,9 +214,9 @@ def _draw_panel(ax: Axes, part: Part, table: pd.DataFrame) -> None:
     ax.tick_params(length=0, labelrotation=0)
 
 
-def _draw_bar(ax: Axes, part: Part) -> None:
-    below, above = np.nanmin(part.values) < part.norm.vmin, np.nanmax(part.values) > part.norm.vmax
+def _draw_bar(ax: Axes, section: Section) -> None:
+    below, above = np.nanmin(section.values) < section.norm.vmin, np.nanmax(section.values) > section.norm.vmax
     extend = ("both" if above else "min") if below else ("max" if above else "neither")
-    scale = ScalarMappable(part.norm, part.cmap)
-    bar = ax.figure.colorbar(scale, cax=ax, orientation="horizontal", extend=extend, label=part.unit)
+    scale = ScalarMappable(section.norm, section.cmap)
+    bar = ax.figure.colorbar(scale, cax=ax, orientation="horizontal", extend=extend, label=section.unit)
     bar.outline.set_visible(False)

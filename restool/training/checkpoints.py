@@ -15,8 +15,8 @@ from restool.errors import MissingDataError, RestoolError, UsageError
 from restool.files import write_atomically
 from restool.models import ModelSpec
 
-FORMAT = 1
-"""Raised when an older restool could not read what a newer one writes."""
+CHECKPOINT_FORMAT = 1
+"""This number is raised when an older restool could not read what a newer one writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     for index, state in checkpoint.optimizer.items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
     header = {
-        "format": FORMAT,
+        "format": CHECKPOINT_FORMAT,
         "spec": asdict(checkpoint.spec),
         "epoch": checkpoint.epoch,
         "history": checkpoint.history,
@@ -89,8 +89,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _parse(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
-    if header["format"] != FORMAT:
-        raise UsageError(f"{path.name} has format {header['format']}, this restool reads {FORMAT}; train it again")
+    if header["format"] != CHECKPOINT_FORMAT:
+        raise UsageError(
+            f"{path.name} has format {header['format']}, this restool reads {CHECKPOINT_FORMAT}; train it again"
+        )
     optimizer: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+from typing import Protocol as Interface
 
 import torch
 import torch.nn.functional as F
@@ -14,18 +16,19 @@ from restool.aliasing import penalty
 from restool.data import Batches
 from restool.errors import RestoolError
 from restool.models import ModelSpec
+from restool.recipe import Recipe
 from restool.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from restool.training.recipe import Recipe, learning_rate, make_optimizer
+from restool.training.optimizer import learning_rate, make_optimizer, warmup_steps
 
 CHECK_EVERY = 50
-"""Steps between two looks at the loss: each look waits for the device."""
+"""The loss is looked at every so many steps, because each look waits for the device."""
 
 
 class TrainingDivergedError(RestoolError):
     """The loss is no longer a number; the message names the epoch."""
 
 
-class Watch(Protocol):
+class Watch(Interface):
     """What a caller may do between steps: show progress, or raise to stop."""
 
     def step(self) -> None:
@@ -45,11 +48,24 @@ class Unwatched:
         """One epoch is done."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a training stands: in an epoch, counted from 0, of so many."""
+
+    epoch: int
+    epochs: int
+
+    def __str__(self) -> str:
+        """As a reader counts, from 1."""
+        return f"epoch {self.epoch + 1} of {self.epochs}"
+
+
 def train(
     model: nn.Module,
     batches: Batches,
     recipe: Recipe,
     *,
+    epochs: int,
     spec: ModelSpec,
     size: int,
     seed: int,
@@ -67,6 +83,7 @@ def train(
         model: on the device of `batches`; left in evaluation mode.
         batches: training images, already at the size to train at.
         recipe: how to train.
+        epochs: passes over the images; 0 trains nothing.
         spec: builds `model`, for the checkpoint.
         size: pixels of the image side, for the aliasing penalty.
         seed: of the run.
@@ -82,22 +99,23 @@ def train(
         TrainingDivergedError: the loss of an epoch is not finite.
     """
     watch = watch or Unwatched()
-    optimizer = make_optimizer(model, recipe.learning_rate)
+    optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
     history: list[dict[str, float]] = []
     if checkpoint is not None and checkpoint.exists():
         last = load_checkpoint(checkpoint)
         model.load_state_dict(last.model)
         history = last.history
-        if last.epoch < recipe.epochs:
+        if last.epoch < epochs:
             last.restore_optimizer(optimizer)
-    for epoch in range(len(history), recipe.epochs):
-        figures = _epoch(model, batches, recipe, optimizer, epoch=epoch, size=size, seed=seed, watch=watch)
-        _require_finite_weights(model, epoch + 1, recipe)
+    for epoch in range(len(history), epochs):
+        place = Place(epoch, epochs)
+        figures = _epoch(model, batches, recipe, optimizer, place=place, size=size, seed=seed, watch=watch)
+        _require_finite_weights(model, place)
         if validate is not None:
             figures["validation_accuracy"] = validate(model.eval())
         history.append(figures)
         if checkpoint is not None:
-            moments = {} if epoch + 1 == recipe.epochs else optimizer.state_dict()["state"]
+            moments = {} if epoch + 1 == epochs else optimizer.state_dict()["state"]
             state: dict[str, Any] = {
                 "spec": spec,
                 "model": model.state_dict(),
@@ -116,20 +134,20 @@ def _epoch(
     recipe: Recipe,
     optimizer: Optimizer,
     *,
-    epoch: int,
+    place: Place,
     size: int,
     seed: int,
     watch: Watch,
 ) -> dict[str, float]:
     """One pass over the images; sums stay on the device until its end."""
-    epoch_seed = seed * 100_003 + epoch
+    epoch_seed = seed * 100_003 + place.epoch
     torch.manual_seed(epoch_seed)
     model.train()
     sums: Tensor | None = None
-    warmup, total = recipe.warmup_steps(len(batches)), recipe.epochs * len(batches)
+    warmup, total = warmup_steps(place.epochs, len(batches)), place.epochs * len(batches)
     for index, (images, labels) in enumerate(batches.epoch(shuffle_seed=epoch_seed)):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(epoch * len(batches) + index, group["base"], warmup=warmup, total=total)
+            group["lr"] = learning_rate(place.epoch * len(batches) + index, group["base"], warmup=warmup, total=total)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             logits = model(images)
         loss = F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, labels)
@@ -145,23 +163,19 @@ def _epoch(
         figures = torch.cat([figures, correct[None]])
         sums = figures if sums is None else sums + figures
         if index % CHECK_EVERY == 0 or index + 1 == len(batches):
-            _require_finite(float(sums[0]), epoch + 1, recipe)
+            _require_finite(float(sums[0]), place)
         watch.step()
     assert sums is not None
     loss_mean, excess_mean, accuracy = (sums / batches.samples).tolist()
     return {"loss": loss_mean, "penalty": excess_mean, "accuracy": accuracy}
 
 
-def _require_finite(loss: float, epoch: int, recipe: Recipe) -> None:
+def _require_finite(loss: float, place: Place) -> None:
     if not math.isfinite(loss):
-        raise TrainingDivergedError(
-            f"the loss became {loss} in epoch {epoch} of {recipe.epochs}; lower --learning-rate"
-        )
+        raise TrainingDivergedError(f"the loss became {loss} in {place}; lower `learning_rate`")
 
 
-def _require_finite_weights(model: nn.Module, epoch: int, recipe: Recipe) -> None:
+def _require_finite_weights(model: nn.Module, place: Place) -> None:
     """The loss of an epoch's last step is that before its update."""
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
-        raise TrainingDivergedError(
-            f"the weights became infinite in epoch {epoch} of {recipe.epochs}; lower --learning-rate"
-        )
+        raise TrainingDivergedError(f"the weights became infinite in {place}; lower `learning_rate`")

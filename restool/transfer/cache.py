@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from restool.nn.correlate import PreparedKernel
+from restool.correlation import PreparedKernel
 
 LIMIT = 1 << 30
-"""Bytes of kernels that a process keeps."""
+"""A cache keeps so many bytes of kernels."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,6 @@ class KernelCache:
         wanted = set(self.owners.values())
         for key in [key for key in self.kernels if key.weights not in wanted]:
             del self.kernels[key]
-
-
-CACHE = KernelCache()
-"""Of this process."""
 
 
 def weights_digest(layer: nn.Module) -> str:

@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from restool.data import Dataset
+from restool.recipe import Recipe
+from restool.records import RECORD_FORMAT
 from restool.transfer.config import StudyConfig
 from restool.transfer.protocols import FINETUNE, SOURCE
-
-FORMAT = 1
-"""Part of every key: raised when the same fields come to mean another result."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,25 +22,33 @@ class SourceRun:
     limit: int | None
     source: int
     seed: int
-    alias_penalty: str
     epochs: int
-    batch_size: int
-    learning_rate: float
-    precision: str = "float32"
+    recipe: Recipe
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Everything that decides the weights; the precision is told only where it is not float32.
-
-        It came later than the first records, whose keys must stay what they are.
-        """
-        fields = asdict(self)
-        return fields if self.precision != "float32" else {k: v for k, v in fields.items() if k != "precision"}
+        """Everything that decides the weights, flat, as a record stores it."""
+        recipe = self.recipe.identity
+        return {
+            "model": self.model,
+            "dataset": self.dataset,
+            "data": self.data,
+            "limit": self.limit,
+            "source": self.source,
+            "seed": self.seed,
+            "alias_penalty": recipe.pop("alias_penalty"),  # the order of the first records
+            "epochs": self.epochs,
+            **recipe,
+        }
 
     @property
     def key(self) -> str:
         """Names the checkpoint."""
         return _hash(self.fields)
+
+    def __str__(self) -> str:
+        """In a few words."""
+        return f"{self.model} at {self.source} px, seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +75,17 @@ class Cell:
         """Names the record, and the checkpoint of a fine-tuned model."""
         return _hash(self.fields)
 
+    def __str__(self) -> str:
+        """In a few words."""
+        run = self.run
+        where = f"{run.source} px" if self.protocol == SOURCE.name else f"{run.source} -> {self.target} px"
+        plural = "" if self.finetune_epochs == 1 else "s"
+        tuned = f" {self.finetune_epochs} epoch{plural}" if self.protocol == FINETUNE.name else ""
+        return f"{run.model} {where}, {self.protocol}{tuned}, seed {run.seed}"
+
 
 def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
     """The cells of a study: for every source run its own accuracy, then targets by protocol, then fine-tuning."""
-    recipe = config.recipe
-    protocols = config.zero_shot_protocols()
     cells = []
     for seed in config.seeds:
         for source in config.train:
@@ -83,22 +96,19 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 limit=config.limit,
                 source=source,
                 seed=seed,
-                alias_penalty=recipe.alias_penalty,
-                epochs=recipe.epochs,
-                batch_size=recipe.batch_size,
-                learning_rate=float(recipe.learning_rate),  # 1 and 1.0 are one run
-                precision=recipe.precision,
+                epochs=config.source_epochs,
+                recipe=config.recipe,
             )
-            cells.append(Cell(run=run, target=source, protocol=SOURCE))
-            cells += [Cell(run=run, target=target, protocol=name) for target in config.test for name in protocols]
+            cells.append(Cell(run=run, target=source, protocol=SOURCE.name))
+            cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in config.zero_shot]
             if config.finetune_epochs:
                 cells += [
-                    Cell(run=run, target=target, protocol=FINETUNE, finetune_epochs=config.finetune_epochs)
+                    Cell(run=run, target=target, protocol=FINETUNE.name, finetune_epochs=config.finetune_epochs)
                     for target in config.test
                 ]
     return cells
 
 
 def _hash(fields: dict[str, Any]) -> str:
-    text = json.dumps({"format": FORMAT, **fields}, sort_keys=True)
+    text = json.dumps({"format": RECORD_FORMAT, **fields}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

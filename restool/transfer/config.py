@@ -1,62 +1,24 @@
 """What a study is: every choice that decides its results, checked before anything is read or written."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import Annotated, Literal
 
+import torch
 from torch import nn
 
 from restool.aliasing import report
-from restool.errors import UsageError
+from restool.arguments import LARGEST_SEED, LARGEST_SIZE, MOST_EPOCHS, SMALLEST_SIZE, Knob, check_knobs
+from restool.errors import ArgumentError, UsageError
 from restool.models import ModelSpec, find_model
-from restool.training import Recipe
-from restool.training.recipe import AliasPenalty, Precision
-from restool.transfer.protocols import FINETUNE, applicable, refusal, resolve_protocol
-
-SMALLEST_SIZE = 4
-MOST_VALUES = 1000
-"""Of one range: more is a slip of the finger."""
+from restool.recipe import Recipe
+from restool.transfer.protocols import PROTOCOLS, applicable, refusal, resolve_protocol, starting_protocol
 
 DEFAULT_EPOCHS = {"gabors": 8}
-"""Epochs of training where a user names none; the official 100 for real data."""
+"""A source model of these data sets is trained for so many epochs where a user names none."""
 OFFICIAL_EPOCHS = 100
-
-
-def parse_numbers(text: str, option: str, *, least: int) -> tuple[int, ...]:
-    """Numbers of a list of values and ranges: `16,20`, `28..36` (inclusive, step 1), `28..36:2` (step 2).
-
-    Args:
-        text: as typed.
-        option: named in messages.
-        least: smallest value allowed.
-
-    Returns:
-        The distinct values in ascending order.
-
-    Raises:
-        UsageError: not a list of numbers and ranges, a range that runs backwards, or a value below `least`.
-    """
-    values: set[int] = set()
-    for part in text.split(","):
-        values.update(_parse_range(part.strip(), option))
-    if min(values) < least:
-        raise UsageError(f"{option} takes values of at least {least}, but got {min(values)}")
-    return tuple(sorted(values))
-
-
-def _parse_range(part: str, option: str) -> Sequence[int]:
-    bounds, _, step = part.partition(":")
-    first, dots, last = bounds.partition("..")
-    numbers = [first, *([last] if dots else []), *([step] if ":" in part else [])]
-    if not all(number.isascii() and number.isdigit() for number in numbers) or (":" in part and not dots):
-        raise UsageError(f"{option} takes numbers and ranges such as 16,20 or 28..36 or 28..36:2, but got {part!r}")
-    if not dots:
-        return [int(first)]
-    if int(last) < int(first) or (step and int(step) < 1):
-        raise UsageError(f"{option} takes ranges that run upwards by 1 or more, such as 28..36:2, but got {part!r}")
-    count = (int(last) - int(first)) // int(step or 1) + 1  # len() of a range overflows
-    if count > MOST_VALUES:
-        raise UsageError(f"{option} takes ranges of at most {MOST_VALUES} values, but {part!r} has {count}")
-    return range(int(first), int(last) + 1, int(step or 1))
+"""A source model of any other data set is trained for as many epochs as the official one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,84 +33,80 @@ class StudyConfig:
         seeds: one source model each.
         epochs: of training at a source; None for the data set's default.
         finetune_epochs: of training on at every target; 0 for none.
-        protocols: zero-shot protocols; None for all that apply to the model.
+        protocols: names of zero-shot protocols; "all" that apply to the model, or "start", the one that
+            fine-tuning starts from.
         limit: use this many training and as many test images; None for all.
-        alias_penalty, batch_size, learning_rate, precision: see `Recipe`.
+        recipe: how source models are trained, and trained on.
+        zero_shot: names of the zero-shot protocols that `protocols` comes to.
 
     Raises:
-        UsageError: any value that breaks a rule.
+        UsageError: any value that breaks a rule, or a protocol or penalty that does not apply to the model.
     """
 
     model: str = "flexnet-3"
     dataset: str = "gabors"
-    train: tuple[int, ...] = (16,)
-    test: tuple[int, ...] = (32,)
-    seeds: tuple[int, ...] = (0,)
-    epochs: int | None = None
-    finetune_epochs: int = 0
-    protocols: tuple[str, ...] | None = None
-    alias_penalty: AliasPenalty = "none"
+    train: Sequence[int] = (16,)
+    test: Sequence[int] = (32,)
+    seeds: Sequence[int] = (0,)
+    epochs: Annotated[int | None, Knob("Epochs at a source.", "N", least=0, most=MOST_EPOCHS)] = None
+    finetune_epochs: Annotated[int, Knob("Epochs at a target.", "N", least=0, most=MOST_EPOCHS)] = 0
+    protocols: Sequence[str] | Literal["all", "start"] = "all"
     limit: int | None = None
-    batch_size: int = 64
-    learning_rate: float = 0.01
-    precision: Precision = "float32"
+    recipe: Recipe = Recipe()
+    zero_shot: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         if find_model(self.model).dims != 2:
             raise UsageError(
                 f"{self.model} takes sequences, and data set {self.dataset!r} holds images; choose an image model"
             )
-        for option, sizes in (("--train", self.train), ("--test", self.test)):
-            if not sizes or min(sizes) < SMALLEST_SIZE:
-                raise UsageError(f"{option} takes sizes of at least {SMALLEST_SIZE} pixels, but got {sizes}")
-        if self.finetune_epochs < 0:
-            raise UsageError(f"--finetune-epochs must be 0 or more, but is {self.finetune_epochs}")
-        for name in self.protocols or ():
-            if name == FINETUNE:
-                raise UsageError("finetune is asked for by --finetune-epochs, or by `restool finetune`")
-            resolve_protocol(name)
+        for name, least, most, noun in (
+            ("train", SMALLEST_SIZE, LARGEST_SIZE, "sizes in pixels"),
+            ("test", SMALLEST_SIZE, LARGEST_SIZE, "sizes in pixels"),
+            ("seeds", 0, LARGEST_SEED, "seeds"),
+        ):
+            object.__setattr__(self, name, _distinct(name, getattr(self, name), least, most, noun))
+        check_knobs(self)
+        if not isinstance(self.protocols, str):
+            object.__setattr__(self, "protocols", tuple(dict.fromkeys(self.protocols)))
+        object.__setattr__(self, "zero_shot", self._resolve_protocols())
+
+    @property
+    def source_epochs(self) -> int:
+        """Epochs of training at a source, the data set's default where none were asked for."""
+        return DEFAULT_EPOCHS.get(self.dataset, OFFICIAL_EPOCHS) if self.epochs is None else self.epochs
+
+    def _resolve_protocols(self) -> tuple[str, ...]:
+        """The zero-shot protocols; the model is built once to find what applies to it."""
+        asked = () if isinstance(self.protocols, str) else self.protocols
+        for name in asked:
+            if name not in PROTOCOLS and not resolve_protocol(name).recalibrates:
+                rule = "must be zero-shot protocols"
+                raise ArgumentError("protocols", rule, name, "fine-tuning is asked for by `finetune_epochs`")
+        with torch.random.fork_rng(devices=[]):
+            model = ModelSpec(self.model, reference_size=self.train[0]).build()
         if self.recipe.alias_penalty != "none":
-            self._check_penalty()
-
-    def _check_penalty(self) -> None:
-        try:
-            report(self._example(), self.train[0])
-        except ValueError as error:
-            raise UsageError(f"--alias-penalty does not apply to {self.model}: {error}; use none") from error
-
-    def _example(self) -> nn.Module:
-        return ModelSpec(self.model, reference_size=self.train[0]).build()
-
-    @property
-    def recipe(self) -> Recipe:
-        """Of the source models."""
-        epochs = DEFAULT_EPOCHS.get(self.dataset, OFFICIAL_EPOCHS) if self.epochs is None else self.epochs
-        return self._recipe(epochs)
-
-    @property
-    def finetune_recipe(self) -> Recipe:
-        """Of fine-tuning: the same, with a fresh optimiser and schedule."""
-        return self._recipe(self.finetune_epochs)
-
-    def _recipe(self, epochs: int) -> Recipe:
-        return Recipe(
-            epochs=epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            alias_penalty=self.alias_penalty,
-            precision=self.precision,
-        )
-
-    def zero_shot_protocols(self) -> tuple[str, ...]:
-        """Those asked for, or all that apply to the model.
-
-        Raises:
-            UsageError: one that was asked for does not apply.
-        """
-        model = self._example()
-        if self.protocols is None:
+            self._check_penalty(model)
+        if self.protocols == "all":
             return tuple(applicable(model))
-        for name in self.protocols:
+        if self.protocols == "start":
+            return (starting_protocol(model).name,)
+        for name in asked:
             if not resolve_protocol(name).applies(model):
                 raise UsageError(refusal(name, model, self.model))
-        return self.protocols
+        return tuple(asked)
+
+    def _check_penalty(self, model: nn.Module) -> None:
+        try:
+            report(model, self.train[0])
+        except ValueError as error:
+            raise UsageError(f"`alias_penalty` does not apply to {self.model}: {error}; use none") from error
+
+
+def _distinct(name: str, values: Iterable[int], least: int, most: int, noun: str) -> tuple[int, ...]:
+    """The values in their order, each once; ArgumentError unless all are whole numbers from `least` to `most`."""
+    found = tuple(dict.fromkeys(values))
+    whole = all(isinstance(value, Integral) and not isinstance(value, bool) for value in found)
+    if not found or not whole or min(found) < least or max(found) > most:
+        raise ArgumentError(name, f"must hold {noun} from {least} to {most:,}", found)
+    return tuple(int(value) for value in found)

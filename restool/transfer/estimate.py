@@ -8,41 +8,43 @@ import torch.nn.functional as F
 from torch import nn
 
 from restool.data import Dataset
+from restool.devices import synchronize
 from restool.transfer.cells import Cell
 from restool.transfer.evaluate import EVALUATION_BATCH
-from restool.transfer.grid import Study
-from restool.transfer.protocols import FINETUNE, SOURCE, resolve_protocol
+from restool.transfer.protocols import resolve_protocol
+from restool.transfer.study import Study
 
 
-def estimate_seconds(study: Study, missing: list[Cell]) -> float:
+def estimate_seconds(study: Study) -> float:
     """Seconds for the missing cells: one training step per size and one batch per protocol and size are timed.
 
     Kernels are those of an untrained model. Masks that widen in training make the estimate too low.
     """
+    missing = study.missing()
     steps: dict[int, float] = {}
     passes: dict[tuple[str, int, int], float] = {}
     total = 0.0
     for run in dict.fromkeys(cell.run for cell in missing):
         if not study.folder.checkpoint(run.key).exists():
-            total += study.config.recipe.epochs * _steps(study) * _step_seconds(study, run.source, steps)
+            total += run.epochs * _steps(study) * _step_seconds(study, run.source, steps)
     for cell in missing:
         batches = -(-study.dataset.counts["test"] // EVALUATION_BATCH)
         case = (cell.protocol, cell.run.source, cell.target)
         if case not in passes:
             passes[case] = _pass_seconds(study, cell)
         total += batches * passes[case]
-        if cell.protocol == FINETUNE:
+        if resolve_protocol(cell.protocol).trains:
             total += cell.finetune_epochs * _steps(study) * _step_seconds(study, cell.target, steps)
     return total
 
 
 def _steps(study: Study) -> int:
-    return -(-study.dataset.counts["train"] // study.config.batch_size)
+    return -(-study.dataset.counts["train"] // study.config.recipe.batch_size)
 
 
 def _step_seconds(study: Study, size: int, known: dict[int, float]) -> float:
     if size not in known:
-        model, images = _example(study, size, size, study.config.batch_size)
+        model, images = _example(study, size, size, study.config.recipe.batch_size)
         labels = torch.zeros(len(images), dtype=torch.long, device=study.device)
 
         def step() -> None:
@@ -53,14 +55,10 @@ def _step_seconds(study: Study, size: int, known: dict[int, float]) -> float:
 
 
 def _pass_seconds(study: Study, cell: Cell) -> float:
-    size, protocol = cell.target, None
-    if cell.protocol != SOURCE:
-        protocol = resolve_protocol(cell.protocol)
-        size = protocol.sizes(cell.run.source, cell.target)[-1]
+    protocol = resolve_protocol(cell.protocol)
+    size = protocol.sizes(cell.run.source, cell.target)[-1]
     model, images = _example(study, cell.run.source, size, EVALUATION_BATCH)
-    model.eval()
-    if protocol is not None:
-        model = protocol.apply(model, cell.run.source, cell.target, calibration=[images])
+    model = protocol.apply(model.eval(), cell.run.source, cell.target, calibration=[images])
 
     @torch.no_grad()
     def evaluate() -> None:
@@ -71,7 +69,7 @@ def _pass_seconds(study: Study, cell: Cell) -> float:
 
 def _example(study: Study, reference_size: int, size: int, batch: int) -> tuple[nn.Module, torch.Tensor]:
     dataset: Dataset = study.dataset
-    model = study.spec(study.config.model, reference_size).build().to(study.device)
+    model = study.trainer.spec(study.config.model, reference_size).build().to(study.device)
     return model, torch.zeros(batch, dataset.channels, size, size, device=study.device)
 
 
@@ -81,7 +79,6 @@ def _seconds(work: Callable[[], None], device: torch.device) -> float:
     for _ in range(2):
         started = time.perf_counter()
         work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        synchronize(device)
         seconds = time.perf_counter() - started
     return seconds

@@ -9,11 +9,15 @@ from torch import Tensor, nn
 from restool.data import Batches, Dataset
 from restool.errors import UsageError
 from restool.models import ModelSpec, find_model
+from restool.nn import calibrate
+from restool.transfer.cache import KernelCache
 from restool.transfer.fitting import require_size
-from restool.transfer.protocols import Protocol, applicable, resolve_protocol
+from restool.transfer.protocols import applicable, resolve_protocol
 
 EVALUATION_BATCH = 100
+"""Models are tested on so many images at a time."""
 RECALIBRATION_IMAGES = 1100
+"""Batch-norm statistics are estimated from so many training images."""
 
 
 @torch.no_grad()
@@ -35,15 +39,6 @@ def correct_predictions(model: nn.Module, batches: Batches, step: Callable[[], N
     return torch.cat(answers).cpu()
 
 
-def transfer(
-    model: nn.Module, protocol: Protocol, dataset: Dataset, source: int, target: int, *, device: torch.device
-) -> tuple[nn.Module, tuple[int, ...]]:
-    """A trained model moved to a target by a protocol, and the sizes its images pass; training images where needed."""
-    sizes = protocol.sizes(source, target)
-    calibration = calibration_images(dataset, sizes, device) if protocol.recalibrates else ()
-    return protocol.apply(model, source, target, calibration=calibration), sizes
-
-
 def calibration_images(dataset: Dataset, sizes: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:
     """Batches of the first training images, without labels and augmentation."""
     batches = Batches(dataset, "train", sizes, batch_size=EVALUATION_BATCH, device=device)
@@ -61,6 +56,7 @@ def evaluate_model(
     *,
     protocols: Sequence[str] | None = None,
     device: torch.device,
+    step: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
     """Accuracy of a trained model on the test images at every target by every protocol.
 
@@ -71,6 +67,7 @@ def evaluate_model(
         targets: sizes in pixels.
         protocols: names; None for all that apply.
         device: to compute on.
+        step: called after every protocol and target.
 
     Returns:
         One dict per protocol and target: protocol, target, accuracy (a fraction), n.
@@ -82,21 +79,25 @@ def evaluate_model(
     if expected != found:
         raise UsageError(
             f"{spec.name} takes {expected[0]} channels and {expected[1]} classes, "
-            f"but {dataset.name} has {found[0]} and {found[1]}; choose another --dataset"
+            f"but {dataset.name} has {found[0]} and {found[1]}; choose another `dataset`"
         )
     if find_model(spec.name).dims != 2:
         raise UsageError(f"{spec.name} takes sequences, and data sets hold images; choose an image model")
-    rows = []
+    calibrate(model, device, torch.float32)
+    rows, source, kernels = [], spec.reference_size, KernelCache()
     for name in applicable(model) if protocols is None else protocols:
         protocol = resolve_protocol(name)
         if protocol.trains:
             raise UsageError(f"{name} trains the model; use `restool finetune`")
         for target in targets:
-            require_size(model, spec, protocol.sizes(spec.reference_size, target)[-1], device)
-            moved, sizes = transfer(model, protocol, dataset, spec.reference_size, target, device=device)
+            sizes = protocol.sizes(source, target)
+            require_size(model, spec, sizes[-1], device)
+            images = calibration_images(dataset, sizes, device) if protocol.recalibrates else ()
+            moved = protocol.apply(model, source, target, calibration=images, kernels=kernels)
             batches = Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=device)
             correct = correct_predictions(moved, batches)
             rows.append(
                 {"protocol": name, "target": target, "accuracy": float(correct.double().mean()), "n": len(correct)}
             )
+            step()
     return rows

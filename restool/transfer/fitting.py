@@ -8,11 +8,11 @@ from restool.errors import UsageError
 from restool.models import ModelSpec, find_model
 from restool.models.external import ExternalModel, in_one_line
 from restool.transfer.config import StudyConfig
-from restool.transfer.protocols import PROTOCOLS, native_protocol, resolve_protocol
+from restool.transfer.protocols import resolve_protocol, starting_protocol
 
 
 def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
-    """Try every size of a study: the model where it is trained, its native transfer where it is tested or tuned.
+    """Try every size of a study: the model where it is trained, and moved as fine-tuning starts where it is tested.
 
     Models of restool take every size and are not tried.
 
@@ -21,14 +21,14 @@ def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
     """
     if not _is_external(config.model):
         return
-    shown = not all(resolve_protocol(name).shrinks for name in config.zero_shot_protocols())
-    last = 1 if dataset.counts["train"] % config.batch_size == 1 else 2  # batch norm may reject a batch of one
+    shown = not all(resolve_protocol(name).shrinks for name in config.zero_shot)
+    last = 1 if dataset.counts["train"] % config.recipe.batch_size == 1 else 2  # batch norm may reject a batch of one
     for source in config.train:
         spec = ModelSpec(config.model, len(dataset.class_names), dataset.channels, source)
         model = spec.build()
         require_logits(model.train(), spec, source, images=last)
         for target in config.test:
-            moved = _moved(model, target / source)
+            moved = starting_protocol(model).apply(model, source, target)
             if shown:
                 require_logits(moved, spec, target)
             if config.finetune_epochs:
@@ -36,9 +36,10 @@ def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
 
 
 def require_size(model: nn.Module, spec: ModelSpec, size: int, device: torch.device | str = "cpu") -> None:
-    """Raise UsageError if a model from elsewhere cannot be tested at a size by its native transfer."""
+    """Raise UsageError if a model from elsewhere cannot be tested at a size as fine-tuning starts."""
     if _is_external(spec.name):
-        require_logits(_moved(model, size / spec.reference_size), spec, size, device=device)
+        moved = starting_protocol(model).apply(model, spec.reference_size, size)
+        require_logits(moved, spec, size, device=device)
 
 
 @torch.no_grad()
@@ -56,7 +57,7 @@ def require_logits(
     """
     task = "be trained on" if model.training else "take"
     batch = f"{images} image{'' if images == 1 else 's'} of {size} px"
-    mend = "choose another --limit or --batch-size" if images == 1 else "choose other sizes, or --protocols resize"
+    mend = "choose another `limit` or `batch_size`" if images == 1 else "choose other sizes, or `protocols` resize"
     try:
         logits = model(torch.zeros(images, spec.channels, size, size, device=device))
     except Exception as error:
@@ -65,13 +66,9 @@ def require_logits(
     if found != [images, spec.classes]:
         raise UsageError(
             f"{spec.name} must give [{images}, {spec.classes}] logits for {batch}, but gave {found}; "
-            "choose another --model or --dataset"
+            "choose another `model` or `dataset`"
         )
 
 
 def _is_external(name: str) -> bool:
     return isinstance(find_model(name).build, ExternalModel)
-
-
-def _moved(model: nn.Module, scale: float) -> nn.Module:
-    return PROTOCOLS[native_protocol(model)].transfer(model, scale)

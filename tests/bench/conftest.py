@@ -2,9 +2,9 @@
 
 import pytest
 
-from restool.bench import machine
-from restool.bench.machine import Machine
-from restool.bench.timing import Budget
+from restool.bench.harness import machine
+from restool.bench.harness.budget import Budget
+from restool.bench.harness.machine import Machine
 
 
 @pytest.fixture

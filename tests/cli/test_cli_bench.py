@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from restool.bench import machine
-from restool.bench.candidates import METHODS
-from restool.bench.compare import InaccurateError
+from restool.bench.harness import machine
+from restool.bench.harness.compare import InaccurateError
+from restool.bench.work.candidates import METHODS
 
 QUICK = ("--repeats", 1, "--batch", 2)
 COMMON = ["--size", "--batch", "--device", "--threads", "--repeats", "--seconds", "--give-up", "--out", "--json"]

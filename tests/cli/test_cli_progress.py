@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from restool.cli.progress import ProgressBars, TimeLimitReached
 
 from restool.cli import progress
-from restool.cli.progress import ProgressBars, TimeLimitReached
 
 FIGURES = {"loss": 1.2345, "validation_accuracy": 0.5}
 

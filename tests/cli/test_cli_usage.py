@@ -11,7 +11,10 @@ def typed(value: list[str] | str) -> str:
 SWEEP = [
     (["--model", "flexnet7"], r"unknown model 'flexnet7'; the nearest is 'flexnet-7', the known ones are flexnet-3, "),
     (["--model", "flexnet[4]"], r"'flexnet\[4\]' needs positive widths: flexnet\[STEM,BLOCK,...\]"),
-    (["--model", "flexnet[4,4]-conv"], r"unknown layer kind 'conv' in 'flexnet\[4,4\]-conv'; the known ones are"),
+    (
+        ["--model", "flexnet[4,4]-conv"],
+        r"unknown layer kind 'conv' in 'flexnet\[4,4\]-conv'; the nearest is 'conv3', the known ones are",
+    ),
     (["--model", "flextcn-2"], r"flextcn-2 takes sequences, .*; choose an image model"),
     (["--dataset", "cifar"], r"dataset must be one of gabors, .*, got 'cifar'; did you mean cifar10\?"),
     (["--dataset", "parquet"], r"dataset must be one of .*, got 'parquet'; did you mean parquet:DIR\?"),

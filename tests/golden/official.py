@@ -17,7 +17,12 @@ Arrays = dict[str, Tensor]
 
 def load(shared: Path, name: str) -> Arrays:
     """Every numeric array of a reference file."""
-    with np.load(shared / "golden" / f"{name}.npz") as file:
+    return numeric(shared / "golden" / f"{name}.npz")
+
+
+def numeric(path: Path) -> Arrays:
+    """Every numeric array of an .npz file."""
+    with np.load(path) as file:
         return {key: torch.from_numpy(np.array(file[key])) for key in file.files if file[key].dtype.kind in "fi"}
 
 
@@ -52,11 +57,13 @@ def flexconv(
     state: Arrays, *, reference_size: int, dims: int, threshold: float = 0.1, mask_params: Tensor | None = None
 ) -> ContinuousConv:
     """A FlexConv layer with official weights; `mask_params` may replace the stored ones."""
-    outputs, inputs = len(state["bias"]), len(state["Kernel.output_linear.bias"]) // len(state["bias"])
+    outputs, (pairs, hidden) = len(state["bias"]), state["Kernel.output_linear.weight"].shape[:2]
+    layers = sum(name.startswith("Kernel.linear.") for name in state) // 2  # a weight and a bias each
+    inputs = pairs // outputs
     layer = ContinuousConv(
         inputs,
         outputs,
-        kernel=MAGNet(dims, outputs * inputs),
+        kernel=MAGNet(dims, pairs, hidden=hidden, layers=layers),
         mask=GaussianMask(dims, threshold=threshold),
         reference_size=reference_size,
     )

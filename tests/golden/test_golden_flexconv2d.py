@@ -4,7 +4,7 @@ import pytest
 import torch
 from official import flexconv, load, official_names, part
 
-from restool.nn import correlate
+from restool.correlation import correlate
 from restool.testing import assert_close
 
 LAYERS = ["h17_init", "h17_s03", "h17_aniso", "h17_s10", "h33_init", "h33_aniso"]

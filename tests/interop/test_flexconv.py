@@ -183,5 +183,8 @@ def test_a_state_dict_of_another_shape_is_no_flexnet_in_one_line(tmp_path, chang
 def test_an_ordinary_kernel_of_unlisted_width_is_told_the_kinds(tmp_path):
     state = official_state(build_model("flexnet[4,4]-conv3"), sequence=False)
     torch.save(state | {"cconv1.weight": torch.zeros(4, 3, 5, 5)}, tmp_path / "a.pt")
-    with pytest.raises(UsageError, match=r"^unknown layer kind 'conv5' in 'flexnet\[4,4\]-conv5'; the known ones are "):
+    with pytest.raises(
+        UsageError,
+        match=r"^unknown layer kind 'conv5' in 'flexnet\[4,4\]-conv5'; the nearest is 'conv3', the known ones are ",
+    ):
         read_flexconv(tmp_path / "a.pt")

@@ -22,9 +22,9 @@ def linear(matrix):
     return lambda time, state: matrix @ state
 
 
-@pytest.mark.parametrize(("method", "order"), [("euler", 1), ("midpoint", 2), ("rk4", 4)])
-def test_halving_the_step_divides_the_error_by_two_to_the_order(method, order):
-    solutions = [Solver(method=method, steps=steps).solve(linear(MATRIX), START, []) for steps in (32, 64, 128)]
+@pytest.mark.parametrize(("scheme", "order"), [("euler", 1), ("midpoint", 2), ("rk4", 4)])
+def test_halving_the_step_divides_the_error_by_two_to_the_order(scheme, order):
+    solutions = [Solver(scheme=scheme, steps=steps).solve(linear(MATRIX), START, []) for steps in (32, 64, 128)]
     errors = [relative_error(solution, EXACT) for solution in solutions]
     for coarse, fine in zip(errors, errors[1:], strict=False):
         assert coarse / fine == pytest.approx(2**order, rel=0.1)
@@ -32,21 +32,21 @@ def test_halving_the_step_divides_the_error_by_two_to_the_order(method, order):
 
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-6, 1e-9])
 def test_dopri5_keeps_its_tolerance(tolerance):
-    solution = Solver(method="dopri5", tolerance=tolerance).solve(linear(MATRIX), START, [])
+    solution = Solver(scheme="dopri5", tolerance=tolerance).solve(linear(MATRIX), START, [])
     assert relative_error(solution, EXACT) < 10 * tolerance  # that of one step, and there are a few
 
 
 def test_the_time_runs_from_zero_to_the_end():
-    solution = Solver(method="rk4", steps=3).solve(lambda time, state: time.expand_as(state), START, [])
+    solution = Solver(scheme="rk4", steps=3).solve(lambda time, state: time.expand_as(state), START, [])
     assert_close(solution, START + END**2 / 2)
 
 
-@pytest.mark.parametrize(("method", "tolerance"), [("dopri5", 1e-6), ("rk4", 1e-4)])  # rk4's backward steps differ
-def test_the_adjoint_gives_the_gradient_of_the_solution(method, tolerance):
+@pytest.mark.parametrize(("scheme", "tolerance"), [("dopri5", 1e-6), ("rk4", 1e-4)])  # rk4's backward steps differ
+def test_the_adjoint_gives_the_gradient_of_the_solution(scheme, tolerance):
     matrix, start = MATRIX.clone().requires_grad_(), START.clone().requires_grad_()
     gradients = []
     for adjoint in (False, True):
-        solver = Solver(method=method, steps=16, tolerance=1e-9, adjoint=adjoint)
+        solver = Solver(scheme=scheme, steps=16, tolerance=1e-9, adjoint=adjoint)
         solution = solver.solve(linear(matrix), start, [matrix])
         gradients.append(torch.autograd.grad(solution.square().sum(), [matrix, start]))
     for direct, adjoint in zip(*gradients, strict=True):
@@ -55,13 +55,13 @@ def test_the_adjoint_gives_the_gradient_of_the_solution(method, tolerance):
 
 MESSAGE = (
     r"^dopri5 does not converge at time [-+.e0-9]+ of 2 \({}\); lower the learning rate, raise tolerance, "
-    "or choose a method with fixed steps such as rk4$"
+    "or choose a scheme with fixed steps such as rk4$"
 )
 
 
 @pytest.mark.parametrize("adjoint", [False, True])
 def test_a_solution_that_leaves_every_bound_is_told_in_one_line(adjoint):
-    solver = Solver(method="dopri5", adjoint=adjoint)
+    solver = Solver(scheme="dopri5", adjoint=adjoint)
     with pytest.raises(ConvergenceError, match=MESSAGE.format("underflow in dt")) as caught:
         solver.solve(lambda time, state: state.square(), torch.ones(2), [])  # 1 / (1 - t)
     assert isinstance(caught.value, RestoolError)
@@ -69,17 +69,17 @@ def test_a_solution_that_leaves_every_bound_is_told_in_one_line(adjoint):
 
 def test_a_field_that_is_no_number_is_told_in_one_line():
     with pytest.raises(ConvergenceError, match=MESSAGE.format("underflow in dt")):
-        Solver(method="dopri5").solve(lambda time, state: state * torch.nan, torch.ones(2), [])
+        Solver(scheme="dopri5").solve(lambda time, state: state * torch.nan, torch.ones(2), [])
 
 
 def test_a_stiff_field_is_given_up_after_a_number_of_steps():
     with pytest.raises(ConvergenceError, match=MESSAGE.format("more than 1000 steps")):
-        Solver(method="dopri5").solve(lambda time, state: -1e5 * state, torch.ones(2), [])
+        Solver(scheme="dopri5").solve(lambda time, state: -1e5 * state, torch.ones(2), [])
 
 
 def test_an_adjoint_that_cannot_be_solved_backwards_is_told_in_one_line():
     start = torch.full((2,), 1e3, requires_grad=True)
-    solution = Solver(method="dopri5", adjoint=True).solve(lambda time, state: -(state**3), start, [])
+    solution = Solver(scheme="dopri5", adjoint=True).solve(lambda time, state: -(state**3), start, [])
     with pytest.raises(ConvergenceError, match=MESSAGE.format("(underflow in dt|more than 1000 steps)")):
         solution.sum().backward()
 
@@ -87,9 +87,9 @@ def test_an_adjoint_that_cannot_be_solved_backwards_is_told_in_one_line():
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"method": "rk5"}, "method must be one of euler, midpoint, rk4, dopri5, but is 'rk5'"),
-        ({"steps": 0}, "steps must be at least 1, but is 0"),
-        ({"tolerance": 0.0}, "tolerance must lie between 0 and 1, but is 0.0"),
+        ({"scheme": "rk5"}, "`scheme` must be one of euler, midpoint, rk4, dopri5, but is 'rk5'"),
+        ({"steps": 0}, "`steps` must be at least 1, but is 0"),
+        ({"tolerance": 0.0}, "`tolerance` must be above 0, but is 0.0"),
     ],
 )
 def test_a_wrong_choice_is_rejected(choice, message):
@@ -115,12 +115,12 @@ def block_field(block, kernels):
 @torch.no_grad()
 def test_a_block_is_the_solution_of_its_equation():
     torch.manual_seed(0)
-    block = ODEBlock(3, Solver(method="dopri5", tolerance=1e-8)).double()
+    block = ODEBlock(3, Solver(scheme="dopri5", tolerance=1e-8)).double()
     for norm in (block.norm1, block.norm2, block.norm3):
         norm.weight.uniform_(0.5, 1.5)
         norm.bias.normal_()
     h = torch.randn(2, 3, 5, 6, dtype=torch.float64)
-    field = block_field(block, [block.conv1.kernel(), block.conv2.kernel()])
+    field = block_field(block, [block.conv1.discrete_kernel(), block.conv2.discrete_kernel()])
     solution = solve_ivp(
         lambda time, flat: field(time, torch.from_numpy(flat).view(h.shape)).flatten().numpy(),
         (0, 2),
@@ -131,7 +131,7 @@ def test_a_block_is_the_solution_of_its_equation():
     )
     expected = torch.from_numpy(solution.y[:, -1]).view(h.shape)
     assert_close(block(h), expected, tolerance=1e-6)  # of two adaptive solvers
-    fixed = ODEBlock(3, Solver(method="rk4", steps=64)).double()
+    fixed = ODEBlock(3, Solver(scheme="rk4", steps=64)).double()
     fixed.load_state_dict(block.state_dict())
     assert_close(fixed(h), expected, tolerance=1e-4)
 
@@ -140,7 +140,7 @@ def test_the_adjoint_of_a_network_gives_the_gradient_of_its_parameters():
     gradients = []
     for adjoint in (False, True):
         torch.manual_seed(0)
-        model = DCN((3, 4), classes=3, solver=Solver(method="dopri5", tolerance=1e-7, adjoint=adjoint)).double()
+        model = DCN((3, 4), classes=3, solver=Solver(scheme="dopri5", tolerance=1e-7, adjoint=adjoint)).double()
         x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
         model(x).square().sum().backward()
         kernels = [p.grad for block in model.blocks for conv in (block.conv1, block.conv2) for p in conv.parameters()]

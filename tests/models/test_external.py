@@ -239,7 +239,7 @@ NAME_ERRORS = [
     ("usersyntax:f", "cannot use usersyntax:f: SyntaxError: invalid syntax (usersyntax.py, line 1); `from usersynta"),
     ("usernets:number", "usernets:number must give a torch.nn.Module, but gave a int"),
     ("usernets:failing", "usernets cannot build usernets:failing for 10 classes, 3 channels and 16 px: RuntimeError: "
-     "two lines; choose another --model or --train"),
+     "two lines; choose another `model` or `train`"),
     ("usernets:", "a model is named torchvision:NAME, timm:NAME or MODULE:FACTORY, but got 'usernets:'"),
     ("usernets:two?width=5", "a model is named torchvision:NAME, timm:NAME or MODULE:FACTORY, but got 'usernets:two?w"),
 ]  # fmt: skip

@@ -29,7 +29,7 @@ def norm(module, x):
 
 
 def convolve(layer, x, stride=1):
-    kernel = layer.kernel().dense() if isinstance(layer, GaussianDerivativeConv) else layer.weight
+    kernel = layer.discrete_kernel().dense() if isinstance(layer, GaussianDerivativeConv) else layer.weight
     return F.conv2d(x, kernel, padding=kernel.shape[-1] // 2, stride=stride)
 
 

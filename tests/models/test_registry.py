@@ -116,7 +116,10 @@ NAME_ERRORS = [
     ("zzz", "unknown model 'zzz'; the nearest is '"),
     ("", "unknown model ''; the nearest is '"),
     ("flexnet[8,x]", "unknown model 'flexnet[8,x]'; the nearest is '"),
-    ("flexnet[8,8]-siern", "unknown layer kind 'siern' in 'flexnet[8,8]-siern'; the known ones are magnet, gabor, "),
+    (
+        "flexnet[8,8]-siern",
+        "unknown layer kind 'siern' in 'flexnet[8,8]-siern'; the nearest is 'siren', the known ones are magnet, gabor, ",
+    ),
     ("flexnet[8]", "'flexnet[8]' needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]"),
     (
         "flextcn[8,8]-njet",
@@ -136,5 +139,5 @@ def test_a_wrong_name_is_told_the_nearest_or_the_rule_in_one_line(name, message)
 @pytest.mark.parametrize(("argument", "least"), [("classes", 2), ("channels", 1), ("reference_size", 4)])
 def test_a_number_below_its_minimum_is_rejected_and_the_minimum_is_not(argument, least):
     ModelSpec("flexnet-3", **{argument: least})
-    with pytest.raises(UsageError, match=f"^{argument} must be at least {least}, but is {least - 1}$"):
+    with pytest.raises(UsageError, match=f"^`{argument}` must be at least {least}.*, but is {least - 1}$"):
         build_model("flexnet-3", **{argument: least - 1})

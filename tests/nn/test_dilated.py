@@ -45,13 +45,13 @@ def test_without_a_blur_a_layer_is_an_ordinary_convolution(sigma):
     assert_close(layer(x), F.conv2d(x, layer.weight, layer.bias, padding=1))
     between = layer.at_scale(1.5)  # taps halfway between pixels
     assert between(x).isfinite().all()
-    assert_close(between.kernel().dense().sum((2, 3)), layer.weight.sum((2, 3)))
+    assert_close(between.discrete_kernel().dense().sum((2, 3)), layer.weight.sum((2, 3)))
 
 
 @pytest.mark.parametrize("scale", [0.75, 1.0, 1.75, 2.25])
 def test_a_constant_image_gets_the_sum_of_the_filter_at_every_scale(scale):
     layer = build(3, 2).at_scale(scale)
-    assert_close(layer.kernel().dense().sum((2, 3)), layer.weight.sum((2, 3)))
+    assert_close(layer.discrete_kernel().dense().sum((2, 3)), layer.weight.sum((2, 3)))
 
 
 @pytest.mark.parametrize("frequency", FREQUENCIES)

@@ -48,7 +48,7 @@ def test_orders_beyond_the_range_are_cut_to_it():
 
 def test_a_kernel_is_the_weighted_product_of_both_axes():
     layer = build(3, 2)
-    kernel = layer.kernel().detach()
+    kernel = layer.discrete_kernel().detach()
     sigma = torch.exp2(layer.log2_sigma).detach()
     x = torch.arange(-3, 4, dtype=torch.float64)
     for o in range(2):
@@ -91,4 +91,4 @@ def test_a_layer_starts_with_the_distributions_of_its_source():
     for order in (layer.order_y, layer.order_x):
         assert 1 <= order.min() < 1.05 < 5.95 < order.max() <= 6
     assert 3 / 2 ** layer.log2_sigma.item() == pytest.approx(2)  # deviations on the grid
-    assert layer.kernel().shape[2:] == (7, 7)
+    assert layer.discrete_kernel().shape[2:] == (7, 7)

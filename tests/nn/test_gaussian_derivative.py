@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from scipy.special import eval_hermite
 from waves import FREQUENCIES, response
 
-from restool.nn import FactoredKernel, GaussianDerivativeConv, PairwiseGaussianDerivativeConv
+from restool.correlation import FactoredKernel
+from restool.nn import GaussianDerivativeConv, PairwiseGaussianDerivativeConv
 from restool.nn.gaussian_derivative import gaussian_derivatives, jet
 from restool.testing import assert_close
 
@@ -32,7 +33,7 @@ def closed_form(reach, sigma, n):
 
 
 def dense(layer):
-    kernel = layer.kernel()
+    kernel = layer.discrete_kernel()
     return kernel.dense() if isinstance(kernel, FactoredKernel) else kernel
 
 

@@ -4,14 +4,14 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from restool.transfer.layers import requery, sample_layers
 
+from restool.correlation import FactoredKernel
 from restool.kernels import GaussianMask, MAGNet
 from restool.models import build_model, flexnet, tcn
-from restool.nn import ContinuousConv, FactoredKernel, continuous
-from restool.nn.continuous import sampled_together
+from restool.nn import ContinuousConv, sampled_together, shared_pass
 from restool.nn.together import sample_together
 from restool.testing import assert_close, relative_error
-from restool.transfer.layers import requery, sample_layers
 
 MODELS = ["flexnet[3,4]", "flexnet[3,4]-siren", "flexnet[3,4]-ckconv-magnet", "flextcn[3,4]", "flextcn[3,4]-fourier"]
 
@@ -38,7 +38,7 @@ def sampled(monkeypatch):
         counts.append(len(layers))
         return sample_together(layers, size)
 
-    monkeypatch.setattr(continuous, "sample_together", counted)
+    monkeypatch.setattr(shared_pass, "sample_together", counted)
     return counts
 
 
@@ -58,7 +58,7 @@ def test_a_model_samples_its_layers_together_and_computes_what_it_does_with_laye
 
 
 def test_a_model_of_ordinary_layers_looks_for_nothing(monkeypatch):
-    monkeypatch.setattr(continuous, "_continuous_layers", lambda model: pytest.fail("walked through the model"))
+    monkeypatch.setattr(shared_pass, "layers", lambda model, kind: pytest.fail("walked through the model"))
     for name, size in (("flexnet[3,4]-conv3", (9, 9)), ("flextcn[3]-conv3", (9,))):
         model = build_model(name, channels=2)
         assert model(torch.zeros(2, 2, *size)).shape == (2, 10)

@@ -69,7 +69,7 @@ def test_a_diverging_width_neither_fails_nor_fills_the_memory(kind, log2_sigma):
     layer = build(kind)
     with torch.no_grad():
         layer.log2_sigma.fill_(log2_sigma)
-    kernel = layer.kernel()
+    kernel = layer.discrete_kernel()
     assert max(kernel.shape) <= 4 * LARGEST_REACH + 1
     assert layer(SIGNAL).isfinite().all() == (not math.isnan(log2_sigma))
 

@@ -6,9 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import norm
-from torchvision.ops import deform_conv2d
-
 from restool.report.kernels import (
     FREQUENCIES,
     NYQUIST,
@@ -21,6 +18,8 @@ from restool.report.kernels import (
     profile,
     write_figure,
 )
+from scipy.stats import norm
+from torchvision.ops import deform_conv2d
 
 COMMITTED = Path(__file__).resolve().parent.parent.parent / "results" / "figure3"
 PERIOD = len(FREQUENCIES) // RATIO  # steps of 1 cycle per source pixel

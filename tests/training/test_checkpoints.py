@@ -6,6 +6,7 @@ import os
 
 import pytest
 import torch
+from restool.training.recipe import make_optimizer
 from safetensors.torch import save_file
 
 import restool.training.checkpoints as checkpoints
@@ -13,7 +14,6 @@ from restool import files
 from restool.errors import MissingDataError, UsageError
 from restool.models import MODELS, ModelSpec
 from restool.training import Checkpoint, load_checkpoint, load_model, save_checkpoint
-from restool.training.recipe import make_optimizer
 
 SPEC = ModelSpec("flexnet[3,4]", 5, 1, 9)
 

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from restool.training.recipe import FINAL_LEARNING_RATE, MASK_RATE_FACTOR, make_optimizer
 from torch import nn
 
 from restool.errors import UsageError
 from restool.kernels import GaussianMask
 from restool.models import MODELS, build_model
 from restool.training import Recipe, learning_rate
-from restool.training.recipe import FINAL_LEARNING_RATE, MASK_RATE_FACTOR, make_optimizer
 
 STEPS = 782  # CIFAR-10's 50,000 images in batches of 64
 

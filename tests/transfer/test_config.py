@@ -102,7 +102,10 @@ def test_a_value_that_is_too_small_is_rejected(text, least):
 WRONG = [
     ({"model": "flexnet3"}, "^unknown model 'flexnet3'; the nearest is 'flexnet-3', the known ones are flexnet-3, "),
     ({"model": "flexnet[4,x]"}, r"^unknown model 'flexnet\[4,x\]'; the nearest is "),
-    ({"model": "flexnet[4,4]-conv5"}, "^unknown layer kind 'conv5' in .*; the known ones are magnet, "),
+    (
+        {"model": "flexnet[4,4]-conv5"},
+        "^unknown layer kind 'conv5' in .*; the nearest is 'conv3', the known ones are magnet, ",
+    ),
     ({"model": "flextcn-2"}, "^flextcn-2 takes sequences, and data set 'gabors' holds images; choose an image model$"),
     ({"train": ()}, r"^--train takes sizes of at least 4 pixels, but got \(\)$"),
     ({"test": ()}, r"^--test takes sizes of at least 4 pixels, but got \(\)$"),

@@ -6,13 +6,13 @@ import math
 
 import pytest
 import torch
+from restool.transfer.grid import describe
 
 from restool.data import Batches
 from restool.errors import UsageError
 from restool.models import ModelSpec
 from restool.training import load_checkpoint, load_model
 from restool.transfer import Cell, evaluate_model
-from restool.transfer.grid import describe
 
 EPOCH = 2  # steps
 

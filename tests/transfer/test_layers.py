@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from movable import SIZES, bare, images, layer_pairs, trained, used
+from restool.transfer.layers import SampledConv, as_is
 from scipy.ndimage import map_coordinates
 from torch import nn
 
@@ -13,7 +14,6 @@ from restool.models import build_model
 from restool.nn import ContinuousConv, resample_kernel
 from restool.testing import assert_close
 from restool.transfer import resolve_protocol
-from restool.transfer.layers import SampledConv, as_is
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from restool.transfer.grid import describe
 
 pytestmark = pytest.mark.slow

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from example import CELL
+from restool.transfer.records import environment
 
 import restool
 from restool.errors import UsageError
 from restool.transfer import BusyError, Cell, ResultsFolder, SourceRun
 from restool.transfer.cells import FORMAT
-from restool.transfer.records import environment
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 1000])

@@ -3,13 +3,13 @@
 import pytest
 import torch
 from movable import RIVALS, images, trained
+from restool.transfer.layers import rescale_layers
 from torch import nn
 
 from restool.nn import GaussianDilatedConv, ScaledConv
 from restool.testing import assert_close
 from restool.training import load_checkpoint, load_model
 from restool.transfer import evaluate_model, resolve_protocol
-from restool.transfer.layers import rescale_layers
 
 RESCALABLE = [name for name in RIVALS if "deformable" not in name]
 

@@ -1,0 +1,117 @@
+"""`restool bench layer`: one continuous convolution."""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from restool.arguments import Knob, check_knobs
+from restool.bench.harness.compare import Candidate, Case
+from restool.bench.work.candidates import MaskWidth, built_in, choices, load_factory, sample_alone, truth_of
+from restool.bench.work.counts import layer_costs
+from restool.bench.work.reference import Errors, Truth, joint_error, largest_error
+from restool.correlation import RATES
+from restool.errors import ArgumentError
+from restool.models.layers import LAYER_KINDS
+from restool.nn import ContinuousConv
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerBench:
+    """A masked MAGNet layer on random images.
+
+    Attributes:
+        sizes: pixels of the image side.
+        widths: of the mask.
+        batch: images a call.
+        channels: in and out.
+        backward: also the gradients with respect to images and parameters.
+        candidates: names, the baseline first.
+        own: factories of the user's, called with the channels; they give modules [B, I, H, W] -> [B, O, H, W].
+
+    Raises:
+        UsageError: a number below 1.
+    """
+
+    kind: ClassVar[str] = "layer"
+
+    sizes: tuple[int, ...] = (32,)
+    widths: tuple[MaskWidth, ...]
+    batch: Annotated[int, Knob("Images a call.", "N", least=1)] = 64
+    channels: tuple[int, int] = (24, 24)
+    backward: bool = True
+    candidates: tuple[str, ...]
+    own: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+        if min(self.channels) < 1:
+            raise ArgumentError("channels", "must be at least 1", min(self.channels))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What all cases share."""
+        inputs, outputs = self.channels
+        return {"batch": self.batch, "in_channels": inputs, "out_channels": outputs, "backward": self.backward}
+
+    def __len__(self) -> int:
+        """Cases."""
+        return len(self.sizes) * len(self.widths)
+
+    def cases(self, device: torch.device) -> Iterator[Case]:
+        """One per width and size, growing in size."""
+        if "auto" in self.candidates:
+            RATES.calibrate(device, torch.float32)
+        for width in self.widths:
+            for size in self.sizes:
+                yield self._case(size, width, device)
+
+    def _case(self, size: int, width: MaskWidth, device: torch.device) -> Case:
+        torch.manual_seed(0)
+        layer = _layer(self.channels, size).to(device)
+        width.apply(layer)
+        images = torch.randn(self.batch, self.channels[0], size, size).to(device)
+        truth = self._truth(truth_of(layer), images, largest_error)
+        candidates = [self._candidate(name, built_in(layer, name), truth) for name in self.candidates]
+        for name in self.own:
+            module = load_factory(name)(*self.channels).to(device)
+            truth = self._truth(copy.deepcopy(module).double(), images, joint_error, own=True)
+            candidates.append(self._candidate(name, module, truth))
+        taps = sample_alone(layer, (size, size)).shape[-1]
+        costs = layer_costs(layer, self.batch, (size, size), training=self.backward)
+        return Case(place={"size": size, "sigma": width.name, "taps": taps}, candidates=candidates, pieces=[costs])
+
+    def _truth(self, module: nn.Module, images: Tensor, compared: Errors, *, own: bool = False) -> Truth:
+        shape = (self.channels[1], *images.shape[2:])
+        return Truth(module, images, shape, compared if self.backward else None, own)
+
+    def _candidate(self, name: str, module: nn.Module, truth: Truth) -> Candidate:
+        work = backward_pass(module, truth.images) if self.backward else torch.no_grad()(lambda: module(truth.images))
+
+        def extras() -> dict[str, Any]:
+            with torch.set_grad_enabled(self.backward):
+                return choices(module, truth.images) if name == "auto" else {}
+
+        return Candidate(name=name, call=work, check=lambda: truth.check(module), extras=extras)
+
+
+def backward_pass(module: nn.Module, images: Tensor) -> Callable[[], object]:
+    """A call and its gradients with respect to images and parameters, with the output as its upstream gradient."""
+    leaf = images.clone().requires_grad_()
+    leaves = [leaf, *(parameter for parameter in module.parameters() if parameter.requires_grad)]
+
+    def work() -> None:
+        output = module(leaf)
+        torch.autograd.grad(output, leaves, output.detach(), allow_unused=True)
+
+    return work
+
+
+def _layer(channels: tuple[int, int], size: int) -> ContinuousConv:
+    layer = LAYER_KINDS["magnet"].factory(2, size)(*channels)
+    assert isinstance(layer, ContinuousConv)
+    nn.init.normal_(layer.bias)  # a bias of 0 would hide a candidate that forgets it
+    return layer

@@ -1,0 +1,105 @@
+"""The commands, and how a run of one ends: one line on stderr for an error, and its exit status."""
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from restool.cli.bench import bench
+from restool.cli.command import Command, Failure
+from restool.cli.evaluate import evaluate
+from restool.cli.figure import figure
+from restool.cli.finetune import finetune
+from restool.cli.import_ import import_
+from restool.cli.ls import ls
+from restool.cli.report import report
+from restool.cli.sweep import sweep
+from restool.cli.train import train
+from restool.version import __version__
+
+app = typer.Typer(
+    name="restool",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (sweep, finetune, train, evaluate, report):
+    app.command(cls=Command)(command)
+app.command("import", cls=Command)(import_)
+app.add_typer(figure, name="figure")
+app.add_typer(ls, name="ls")
+app.add_typer(bench, name="bench")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"restool {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", metavar="", callback=_print_version)
+    ] = False,
+) -> None:
+    """What happens to a model trained at one resolution when it is used at another? Train, sweep, fine-tune, look.
+
+    Start with:
+
+    restool sweep --train 16 --test 28..36
+    restool finetune --train 16 --test 32 --epochs 10
+    """
+
+
+def main() -> None:
+    """Run the command line; every error a user can mend ends as one line on stderr and its exit status."""
+    try:
+        status = app(prog_name="restool", standalone_mode=False)
+        sys.stdout.flush()
+    except Failure as error:
+        _fail(str(error), error.exit_status)
+    except typer.TyperException as error:
+        _fail_on_usage(error)
+    except typer.Abort:
+        _fail("interrupted", 130)
+    except OSError as error:
+        _fail_on_file(error)
+    except (MemoryError, RuntimeError) as error:
+        _fail_on_memory(error)
+    if status == 130:
+        _fail("interrupted; the same command goes on from the last finished epoch and cell", 130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail_on_usage(error: typer.TyperException) -> NoReturn:
+    message = error.format_message().strip().rstrip(".")
+    if not message:  # `restool` alone, which has shown its help
+        sys.exit(2)
+    context = getattr(error, "ctx", None)
+    hint = "" if context is None or message.endswith("?") else f"; see `{context.command_path} --help`"
+    _fail(f"{message[0].lower()}{message[1:]}{hint}", 2)
+
+
+def _fail_on_file(error: OSError) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except OSError:  # stdout itself is full or closed; Python would stumble over what is left in it once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        sys.exit(1)
+    place = f" {error.filename}" if error.filename else ""
+    reason = error.strerror or str(error)
+    _fail(f"cannot use{place}: {reason}; free the disk or choose another folder", 2)
+
+
+def _fail_on_memory(error: Exception) -> NoReturn:
+    if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch has no type of its own for the CPU's
+        raise error
+    _fail("not enough memory; choose smaller sizes, a smaller --limit or a smaller --batch-size", 2)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    print(f"restool: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)

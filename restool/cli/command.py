@@ -1,0 +1,47 @@
+"""A command whose errors call an argument by the option that was typed."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from typer.core import TyperCommand
+
+from restool.errors import RestoolError
+
+_options: ContextVar[Mapping[str, str]] = ContextVar("options")  # of the running command, by parameter
+
+
+class Failure(Exception):  # noqa: N818 (an end of the program, not a defect)
+    """The line and the exit status that a command ends on."""
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+class Command(TyperCommand):
+    """Turns the errors of the library into the words of its own options."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        token = _options.set({str(parameter.name): _typed(parameter) for parameter in self.params})
+        try:
+            return super().invoke(ctx)
+        except RestoolError as error:
+            raise Failure(tell(error), error.exit_status) from error
+        finally:
+            _options.reset(token)
+
+
+def tell(error: Exception) -> str:
+    """An error in the words of the running command: arguments are called by its options, others by plain words."""
+    if not isinstance(error, RestoolError):
+        return str(error)
+    options = _options.get({})
+    return error.told(lambda name: options.get(name, name.replace("_", " ")))
+
+
+def _typed(parameter: Any) -> str:
+    """An option as it is typed, an argument as the help shows it."""
+    is_option = parameter.opts[0].startswith("-")
+    return parameter.opts[0] if is_option else parameter.metavar or parameter.human_readable_name

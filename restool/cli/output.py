@@ -1,0 +1,41 @@
+"""What commands print: tables and files on stdout and stderr, or one JSON object."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def print_json(content: Any) -> None:
+    """One object on stdout."""
+    print(json.dumps(content, indent=1))
+
+
+def plain_rows(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Rows of a frame as JSON has them: what is not known is null."""
+    return json.loads(frame.to_json(orient="records"))
+
+
+def print_files(files: list[Path]) -> None:
+    """The names of files that were written, on stderr."""
+    print("wrote " + ", ".join(str(file) for file in files), file=sys.stderr)
+
+
+def print_report(out: Path, files: list[Path], *, as_json: bool) -> None:
+    """The table of a folder whose report was written; without files, nothing was measured yet."""
+    from restool.report import read_records, summarise
+
+    if as_json:
+        rows = plain_rows(summarise(read_records(out))) if files else []
+        print_json({"out": str(out), "files": [str(file) for file in files], "rows": rows})
+    elif files:
+        print((out / "table.md").read_text())
+        print_files(files)
+
+
+def say_time_is_over(missing: str) -> None:
+    """The line that ends a run on its time limit."""
+    print(f"restool: time limit reached, {missing}; run the same command to go on", file=sys.stderr)

@@ -1,0 +1,237 @@
+"""Options that several commands share, a frozen dataclass for each panel of the help, and what makes a command of them.
+
+A command takes panels and options of its own as parameters:
+
+    @takes_panels
+    def sweep(grid: Grid, recipe: Recipe, place: Place, as_json: Json = False) -> None: ...
+
+On the command line every field of a panel is an option; the command is called with the panels built of them. Any
+dataclass whose fields carry a `Knob` is a panel too, so a new field of `restool.recipe.Recipe` is a new option.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from enum import StrEnum
+from functools import partial, wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import typer
+
+from restool.arguments import Knob, knobs
+from restool.bench.harness.budget import Budget
+from restool.cli.parsing import number, whole_number
+from restool.recipe import Recipe
+
+PANELS: dict[type, str] = {Recipe: "How to train", Budget: "How to measure"}
+"""The panels of the help whose fields are knobs of the library."""
+DEFAULT_OUT = Path("results/local")
+
+
+class DeviceChoice(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class MethodChoice(StrEnum):
+    """How continuous layers convolve: the names of `restool.correlation.METHODS`."""
+
+    auto = "auto"
+    direct = "direct"
+    fft = "fft"
+    basis = "basis"
+    dft = "dft"
+
+
+def takes_panels(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with one flat parameter for every field of its panels."""
+    panels: dict[str, Any] = {}
+    flat: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if is_dataclass(parameter.annotation):
+            panels[parameter.name] = parameter.annotation
+            flat += _parameters(parameter.annotation)
+        else:
+            flat.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @wraps(command)
+    def typed(**values: Any) -> None:
+        built = {name: panel(**{f.name: values.pop(f.name) for f in fields(panel)}) for name, panel in panels.items()}
+        command(**built, **values)
+
+    typed.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]
+    typed.__annotations__ = {parameter.name: parameter.annotation for parameter in flat}
+    return typed
+
+
+def option(panel: str | None, name: str, text: str, metavar: str = "", **more: Any) -> Any:
+    """An option in a panel of the help; one without a value has no metavar."""
+    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=panel, **more)
+
+
+def _parameters(panel: Any) -> list[inspect.Parameter]:
+    """One for every field of a panel."""
+    hints, tuned = get_type_hints(panel, include_extras=True), knobs(panel)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=_of_knob(panel, field, *tuned[field.name]) if field.name in tuned else hints[field.name],
+        )
+        for field in fields(panel)
+    ]
+
+
+def _of_knob(panel: type, field: "Field[Any]", kind: Any, knob: Knob) -> Any:
+    """The option of a knob: its name is the field's, its words or its number are those of the field's type."""
+    more: dict[str, Any] = {} if knob.default is None else {"show_default": knob.default}
+    if get_origin(kind) is Literal:
+        kind, metavar = str, "|".join(get_args(kind))
+    else:
+        more["parser"], metavar = (whole_number if int in (kind, *get_args(kind)) else number), knob.metavar
+    name = f"--{field.name.replace('_', '-')}"
+    return Annotated[kind, option(PANELS[panel], name, knob.help, metavar, **more)]
+
+
+_measured = partial(option, "What to measure")
+_trained = partial(option, "How to train")
+_running = partial(option, "Where to run and write")
+
+TrainSizes = Annotated[str, _measured("--train", "Source sizes in pixels: 16, or 16,20, or 16..24:4.", "SIZES")]
+TestSizes = Annotated[
+    str, _measured("--test", "Target sizes in pixels: 28..36 (every size), 28..36:2 (every second), or 28,32.", "SIZES")
+]
+ModelName = Annotated[
+    str, _measured("--model", "See `restool ls models`; or torchvision:NAME, timm:NAME, or MODULE:FACTORY.", "NAME")
+]
+DatasetName = Annotated[
+    str,
+    _measured(
+        "--dataset", "gabors (built in), cifar10, mnist, parquet:DIR or folder:DIR; see `restool ls datasets`.", "NAME"
+    ),
+]
+Protocols = Annotated[
+    str | None,
+    _measured(
+        "--protocols",
+        "Ways to use a trained model at a target, such as requery,resize; see `restool ls models`.",
+        "NAMES",
+        show_default="all that apply",
+    ),
+]
+StartProtocols = Annotated[
+    str | None,
+    _measured(
+        "--protocols",
+        "What fine-tuning is compared with, such as requery,resize; see `restool ls models`.",
+        "NAMES",
+        show_default="what it starts from: requery, rescale, position or as-is",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    _measured(
+        "--limit",
+        "Use N training and N test images, for a quick look.",
+        "N",
+        parser=whole_number,
+        show_default="all",
+    ),
+]
+Json = Annotated[bool, option(None, "--json", "Print JSON instead of text.")]
+DryRun = Annotated[bool, _running("--dry-run", "List the cells, what is done and an estimate; write nothing.")]
+OutArgument = Annotated[Path, typer.Argument(help="Results folder.", metavar="DIR")]
+Device = Annotated[DeviceChoice, _running("--device", "auto takes a GPU where there is one.", "auto|cpu|cuda")]
+DataDir = Annotated[
+    Path | None,
+    _running("--data-dir", "Folder with torchvision's files of cifar10 or mnist.", "DIR", show_default="./data"),
+]
+Download = Annotated[bool, _running("--download", "Fetch cifar10 or mnist if it is missing.")]
+
+
+def _source_epochs(name: str) -> Any:
+    """The option for the epochs at the source size."""
+    shown = "8 for gabors, 100 for other data"
+    return _trained(name, "Epochs of training at the source size.", "N", parser=whole_number, show_default=shown)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The models that a study trains."""
+
+    train: TrainSizes = "16"
+    model: ModelName = "flexnet-3"
+    dataset: DatasetName = "gabors"
+    seeds: Annotated[str, _measured("--seeds", "One source model for each: 0, or 0..4, or 3,7.", "SEEDS")] = "0"
+    limit: Limit = None
+    epochs: Annotated[int | None, _source_epochs("--epochs")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid(Sources):
+    """The grid of `restool sweep`."""
+
+    test: TestSizes = "28..36"
+    protocols: Protocols = None
+    finetune_epochs: Annotated[
+        int, _trained("--finetune-epochs", "Also train on at every target; 0 for not.", "N", parser=whole_number)
+    ] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningGrid(Sources):
+    """The grid of `restool finetune`, where --epochs are those at the target."""
+
+    epochs: Annotated[int | None, _source_epochs("--source-epochs")] = None
+    test: TestSizes = "32"
+    protocols: StartProtocols = None
+    finetune_epochs: Annotated[
+        int, _trained("--epochs", "Epochs of training on at every target size.", "N", parser=whole_number)
+    ] = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a study computes, reads and writes: what does not decide its results."""
+
+    data_dir: DataDir = None
+    download: Download = False
+    device: Device = DeviceChoice.auto
+    method: Annotated[
+        MethodChoice,
+        _running(
+            "--method",
+            "How continuous layers convolve; auto takes the fastest. Results agree to rounding.",
+            "auto|direct|fft|basis|dft",
+        ),
+    ] = MethodChoice.auto
+    out: Annotated[
+        Path,
+        _running(
+            "--out", "Results folder: records, checkpoints, tables, heat maps. What it has is not done again.", "DIR"
+        ),
+    ] = DEFAULT_OUT
+    time_limit: Annotated[
+        float | None,
+        _running(
+            "--time-limit",
+            "Stop cleanly after so many minutes, such as 90 or 0.5; the same command goes on later.",
+            "MINUTES",
+            parser=number,
+        ),
+    ] = None
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What `restool.transfer.open_study` takes beside the folder."""
+        return {
+            "device": self.device.value,
+            "method": self.method.value,
+            "data_dir": self.data_dir,
+            "download": self.download,
+        }

@@ -1,0 +1,61 @@
+"""How a model is trained: the recipe of the official FlexConv code, with what a user may change. Needs no torch."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any, Literal
+
+from restool.arguments import Knob, check_knobs
+
+AliasPenalty = Literal["none", "gabor", "gabor+mask"]
+Precision = Literal["float32", "bfloat16"]
+
+FIRST_FIELDS = ("alias_penalty", "batch_size", "learning_rate")
+"""The first records hold these fields of a recipe; those that came later are told only where they are not default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Adam, linear warm-up and cosine per step.
+
+    A new field is a new option of every command that trains, and a part of the keys of the models that set it.
+
+    Attributes:
+        alias_penalty: what the aliasing penalty counts (see `restool.aliasing.penalty`), or none.
+        batch_size: images a step.
+        learning_rate: peak rate of Adam.
+        precision: of the forward pass. In bfloat16, convolutions and matrix products are computed in it (autocast);
+            weights, kernel coordinates, sines and masks, the loss and the penalty stay in float32.
+        weight_decay: decoupled (Loshchilov and Hutter 2019): a step also takes rate * weight_decay of every weight off
+            it, but for masks, whose decay would narrow every kernel.
+
+    Raises:
+        ArgumentError: a value out of range.
+    """
+
+    alias_penalty: Annotated[
+        AliasPenalty, Knob("Penalise kernel frequencies above the Nyquist frequency of the source.")
+    ] = "none"
+    batch_size: Annotated[
+        int, Knob("Images in a training step.", "N", least=2, most=2**31 - 1, because="batch norm needs it")
+    ] = 64
+    learning_rate: Annotated[float, Knob("Peak rate of Adam.", "RATE", above=0, most=1e30)] = 0.01
+    precision: Annotated[Precision, Knob("Of convolutions in training; bfloat16 is faster on GPUs and some CPUs.")] = (
+        "float32"
+    )
+    weight_decay: Annotated[
+        float, Knob("Decoupled decay of all weights but those of masks.", "FACTOR", least=0, most=1e30)
+    ] = 0.0
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+        for name in ("learning_rate", "weight_decay"):
+            object.__setattr__(self, name, float(getattr(self, name)))  # 1 and 1.0 are one recipe
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the weights, as keys and records tell it."""
+        return {k: v for k, v in asdict(self).items() if k in FIRST_FIELDS or v != DEFAULTS[k]}
+
+
+DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Recipe)}
+LATER = {name: default for name, default in DEFAULTS.items() if name not in FIRST_FIELDS}
+"""A record that does not tell one of these fields means its default."""

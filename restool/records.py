@@ -1,0 +1,115 @@
+"""A results folder: records and checkpoints by key, and the locks that let several processes share it. Needs no torch.
+
+A record is one JSON file for one cell of a grid; `results/README.md` lists its fields.
+"""
+
+import base64
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restool.errors import ArgumentError, UsageError
+from restool.files import write_atomically
+from restool.version import __version__
+
+RECORD_FORMAT = 1
+"""This number is part of every key. It is raised when the same fields come to mean another result."""
+MARKER = "restool.json"
+
+
+class BusyError(Exception):
+    """Another process is at work on this key."""
+
+
+class ResultsFolder:
+    """Records lie in `records/KEY.json`, checkpoints in `checkpoints/KEY.safetensors`, locks in `locks/`.
+
+    Opening it writes nothing; `create` makes it.
+
+    Raises:
+        UsageError: the path is a file, or a folder written by a restool with another format.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.exists() and not path.is_dir():
+            raise ArgumentError("out", "must be a folder", path, "which is a file")
+        marker = path / MARKER
+        if not marker.exists():
+            return
+        try:
+            found = json.loads(marker.read_text())["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{marker} is damaged; choose another `out`") from error
+        if found != RECORD_FORMAT:
+            raise UsageError(
+                f"{path} was made by another version of restool (format {found}, this one writes {RECORD_FORMAT}); "
+                "choose another `out`"
+            )
+
+    def create(self) -> None:
+        """Make the folder and mark it with the format of its records."""
+        if not (self.path / MARKER).exists():
+            content = {"format": RECORD_FORMAT, "restool": __version__}
+            write_atomically(self.path / MARKER, json.dumps(content).encode())
+
+    def record(self, key: str) -> Path:
+        """Where the record of a cell is or will be."""
+        return self.path / "records" / f"{key}.json"
+
+    def checkpoint(self, key: str) -> Path:
+        """Where the checkpoint of a training is or will be."""
+        return self.path / "checkpoints" / f"{key}.safetensors"
+
+    def write_record(
+        self,
+        key: str,
+        cell: Mapping[str, Any],
+        correct: NDArray[np.bool_],
+        timing: Mapping[str, float],
+        environment: Mapping[str, Any],
+    ) -> None:
+        """Write the record of a cell.
+
+        Args:
+            key: of the cell.
+            cell: everything that decides its result.
+            correct: whether each test image was classified correctly, [N].
+            timing: seconds by activity.
+            environment: of the code and the machine that made it.
+        """
+        record = {
+            "format": RECORD_FORMAT,
+            "key": key,
+            "cell": dict(cell),
+            "result": {
+                "accuracy": float(correct.mean()),
+                "n": len(correct),
+                "correct": base64.b64encode(np.packbits(correct).tobytes()).decode(),
+            },
+            "timing": {name: round(seconds, 3) for name, seconds in timing.items()},
+            "environment": dict(environment),
+        }
+        write_atomically(self.record(key), (json.dumps(record, indent=1) + "\n").encode())
+
+    @contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold a key against other processes; the system lets go of it when a process dies.
+
+        Raises:
+            BusyError: another process holds it.
+        """
+        path = self.path / "locks" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError(key) from error
+            yield

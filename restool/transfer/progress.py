@@ -1,0 +1,190 @@
+"""Progress of a study: what it tells, bars and lines on stderr, and the stop of a time limit."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+from typing import Protocol as Interface
+
+from tqdm import tqdm
+
+from restool.errors import ArgumentError
+from restool.training.loop import Watch
+
+LOG_SECONDS = 30.0
+"""A log file gets a line every so many seconds."""
+
+
+class TimeLimitReached(Exception):  # noqa: N818 (not an error: the user asked for it)
+    """The minutes of a time limit are over."""
+
+
+class Progress(Interface):
+    """How a study tells what it does; it may raise from `Watch.step` to stop the study."""
+
+    @contextmanager
+    def activity(self, text: str, steps: int, done: int = 0) -> Iterator[Watch]:
+        """Something of a known number of steps, of which some may be done before it starts."""
+        ...
+
+    def at(self, number: int, of: int) -> None:
+        """The study turns to one of its cells, or to one of its trainings."""
+
+    def waiting(self, cells: int) -> None:
+        """All missing cells, so many, are in the hands of other processes."""
+
+    def failed(self, text: str, error: Exception) -> None:
+        """A cell has failed; the study goes on."""
+
+
+class Bar:
+    """On a terminal. The bar of a training stays on the screen; that of a test, which has no epochs, goes away."""
+
+    def __init__(self, text: str, steps: int, done: int) -> None:
+        self.tqdm: tqdm[NoReturn] = tqdm(
+            total=steps, initial=done, desc=text, unit="step", file=sys.stderr, dynamic_ncols=True, leave=False
+        )
+
+    def step(self) -> None:
+        """One step further."""
+        self.tqdm.update()
+
+    def figures(self, text: str) -> None:
+        """Show figures behind the bar."""
+        self.tqdm.leave = True
+        self.tqdm.set_postfix_str(text)
+
+    def close(self) -> None:
+        """The activity is over."""
+        self.tqdm.close()
+
+
+class Lines:
+    """In a log file: a line now and then, and one at the end of a training.
+
+    Args:
+        text: what is done.
+        steps: of all.
+        done: of them, at the beginning.
+        due: whether it is time for a line.
+    """
+
+    def __init__(self, text: str, steps: int, done: int, due: Callable[[], bool]) -> None:
+        self.text, self.steps, self.done, self.due = text, steps, done, due
+        self.first, self.started = done, time.monotonic()
+        self.shown = ""
+
+    def step(self) -> None:
+        """One step further."""
+        self.done += 1
+        if self.due():
+            self._print()
+
+    def figures(self, text: str) -> None:
+        """Figures for the next line."""
+        self.shown = f", {text}"
+
+    def close(self) -> None:
+        """The activity is over."""
+        if self.shown:
+            self._print()
+
+    def _print(self) -> None:
+        pace = (time.monotonic() - self.started) / max(1, self.done - self.first)
+        left = tqdm.format_interval(pace * (self.steps - self.done))
+        print(f"{self.text}: step {self.done} of {self.steps}, {left} left{self.shown}", file=sys.stderr, flush=True)
+
+
+class Watcher:
+    """A `Watch` that shows what it is told."""
+
+    def __init__(self, shown: Bar | Lines) -> None:
+        self.shown = shown
+
+    def step(self) -> None:
+        """One step is done."""
+        self.shown.step()
+
+    def epoch(self, figures: dict[str, float]) -> None:
+        """One epoch is done."""
+        self.shown.figures(f"loss {figures['loss']:.3f}, validation {100 * figures['validation_accuracy']:.1f} %")
+
+
+class ProgressBars:
+    """Progress on stderr with time left, as bars on a terminal and as few lines in a log file.
+
+    Args:
+        tell: what an error is called.
+    """
+
+    def __init__(self, tell: Callable[[Exception], str] = str) -> None:
+        self.tell = tell
+        self._position = ""
+        self._next_line = time.monotonic() + LOG_SECONDS
+        self._told_waiting = False
+
+    @contextmanager
+    def activity(self, text: str, steps: int, done: int = 0) -> Iterator[Watch]:
+        """Something of a known number of steps, of which some may be done before it starts."""
+        text = f"{self._position}{text}"
+        shown = Bar(text, steps, done) if sys.stderr.isatty() else Lines(text, steps, done, self._line_is_due)
+        try:
+            yield Watcher(shown)
+        finally:
+            shown.close()
+
+    def at(self, number: int, of: int) -> None:
+        """Printed before everything that follows."""
+        self._position = f"[{number}/{of}] "
+
+    def waiting(self, cells: int) -> None:
+        """Told once, however long it takes."""
+        if not self._told_waiting:
+            print(f"restool: waiting for {cells} cells that another process works on", file=sys.stderr)
+        self._told_waiting = True
+
+    def failed(self, text: str, error: Exception) -> None:
+        """One line for a failed cell."""
+        tqdm.write(f"restool: failed: {text}: {self.tell(error).splitlines()[0]}", file=sys.stderr)
+
+    def _line_is_due(self) -> bool:
+        due = time.monotonic() >= self._next_line
+        if due:
+            self._next_line = time.monotonic() + LOG_SECONDS
+        return due
+
+
+class Limited:
+    """Progress that stops a study by `TimeLimitReached` once its time is over.
+
+    Args:
+        progress: told of everything.
+        minutes: from now.
+
+    Raises:
+        ArgumentError: no minutes.
+    """
+
+    def __init__(self, progress: Progress, minutes: float) -> None:
+        if not minutes > 0:
+            raise ArgumentError("time_limit", "must be above 0 minutes", minutes)
+        self.progress, self.deadline = progress, time.monotonic() + 60 * minutes
+        self.at, self.waiting, self.failed = progress.at, progress.waiting, progress.failed
+
+    @contextmanager
+    def activity(self, text: str, steps: int, done: int = 0) -> Iterator[Watch]:
+        """The activity, whose steps look at the clock."""
+        with self.progress.activity(text, steps, done) as watch:
+            yield _LimitedWatch(watch, self.deadline)
+
+
+class _LimitedWatch:
+    def __init__(self, watch: Watch, deadline: float) -> None:
+        self.watch, self.deadline, self.epoch = watch, deadline, watch.epoch
+
+    def step(self) -> None:
+        """One step is done."""
+        self.watch.step()
+        if time.monotonic() > self.deadline:
+            raise TimeLimitReached

@@ -1,0 +1,164 @@
+"""Studies from Python: `sweep` runs a grid to its tables and heat maps, `train_sources` its source models alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from restool.arguments import require_choice
+from restool.correlation import METHODS, Method
+from restool.data import load
+from restool.devices import DeviceName, choose_device
+from restool.records import ResultsFolder
+from restool.report import read_records, summarise, write_report
+from restool.training import load_checkpoint
+from restool.transfer.cells import Cell, SourceRun
+from restool.transfer.config import StudyConfig
+from restool.transfer.fitting import require_fitting
+from restool.transfer.progress import Limited, Progress, ProgressBars, TimeLimitReached
+from restool.transfer.study import Study
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep left in its folder.
+
+    Attributes:
+        out: results folder.
+        cells: of the grid.
+        failed: cells that failed in this run.
+        missing: cells without a record, for they failed or the time was over.
+        timed_out: whether the time limit ended the run.
+        files: tables and heat maps that were written.
+    """
+
+    out: Path
+    cells: list[Cell]
+    failed: list[Cell]
+    missing: list[Cell]
+    timed_out: bool
+    files: list[Path]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per cell of the folder, averaged over seeds, in percent and points (see `report.summarise`)."""
+        return summarise(read_records(self.out))
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training of source models left in its folder.
+
+    Attributes:
+        runs: all source models of the study.
+        failed: those whose training failed in this run.
+        timed_out: whether the time limit ended the run.
+        rows: one dict per finished model: checkpoint, source, seed, and the figures of its last epoch.
+    """
+
+    runs: list[SourceRun]
+    failed: list[SourceRun]
+    timed_out: bool
+    rows: list[dict[str, Any]]
+
+
+def open_study(
+    config: StudyConfig,
+    out: str | Path,
+    *,
+    device: DeviceName = "auto",
+    method: Method = "auto",
+    data_dir: str | Path | None = None,
+    download: bool = False,
+    progress: Progress | None = None,
+) -> Study:
+    """Check everything and read the data; nothing is written yet.
+
+    Args:
+        config: what to measure.
+        out: results folder. What it holds is not done again.
+        device: "auto" takes a GPU where there is one.
+        method: how continuous layers convolve; results agree to rounding.
+        data_dir: folder with torchvision's files of cifar10 or mnist; "data" by default.
+        download: fetch them if they are missing.
+        progress: told of everything; None for bars on stderr.
+
+    Raises:
+        UsageError: an argument that breaks a rule, or a model that does not take the images.
+        MissingDataError: data that is missing or damaged.
+    """
+    require_choice("method", method, METHODS)
+    chosen, folder = choose_device(device), ResultsFolder(Path(out))
+    dataset = load(config.dataset, data_dir=data_dir, download=download, limit=config.limit)
+    require_fitting(config, dataset)
+    progress = ProgressBars() if progress is None else progress
+    return Study(config, dataset, folder, device=chosen, method=method, progress=progress)
+
+
+def sweep(
+    config: StudyConfig,
+    out: str | Path,
+    *,
+    time_limit: float | None = None,
+    progress: Progress | None = None,
+    **place: Any,
+) -> SweepResult:
+    """Train at each source size, test at every target by every protocol, and draw the heat map.
+
+    A cell that has its record is not run again, so a second call goes on where the first one ended.
+
+    Args:
+        config: what to measure.
+        out: results folder, created.
+        time_limit: stop cleanly after so many minutes.
+        progress: told of everything; None for bars on stderr.
+        **place: device, method, data_dir and download, see `open_study`.
+
+    Returns:
+        What is done, failed and missing; tables and heat maps are written where there is a record.
+
+    Raises:
+        UsageError: see `open_study`; nothing was written.
+        MissingDataError: likewise.
+    """
+    study = open_study(config, out, progress=_limited(progress, time_limit), **place)
+    study.folder.create()
+    timed_out = False
+    try:
+        study.run()
+    except TimeLimitReached:
+        timed_out = True
+    missing = study.missing()
+    files = write_report(study.folder.path) if len(missing) < len(study.cells) else []
+    return SweepResult(study.folder.path, study.cells, study.failed, missing, timed_out, files)
+
+
+def train_sources(
+    config: StudyConfig,
+    out: str | Path,
+    *,
+    time_limit: float | None = None,
+    progress: Progress | None = None,
+    **place: Any,
+) -> TrainingResult:
+    """Train the source models of a study alone; the test images are not read. Arguments and errors as in `sweep`."""
+    study = open_study(config, out, progress=_limited(progress, time_limit), **place)
+    study.folder.create()
+    failed, timed_out = [], False
+    try:
+        failed = study.train()
+    except TimeLimitReached:
+        timed_out = True
+    rows = []
+    for run in study.runs:
+        path = study.folder.checkpoint(run.key)
+        stored = load_checkpoint(path) if path.exists() else None
+        if stored is not None and stored.epoch == run.epochs:
+            rows.append({"checkpoint": str(path), "source": run.source, "seed": run.seed, **stored.history[-1]})
+    return TrainingResult(study.runs, failed, timed_out, rows)
+
+
+def _limited(progress: Progress | None, minutes: float | None) -> Progress:
+    progress = ProgressBars() if progress is None else progress
+    return progress if minutes is None else Limited(progress, minutes)

@@ -1,0 +1,148 @@
+"""A study: a configuration with its data, its results folder and a device; it runs the cells without a record."""
+
+import time
+from collections.abc import Sequence
+from itertools import groupby
+
+import torch
+
+from restool.correlation import Method
+from restool.data import Batches, Dataset
+from restool.errors import RestoolError
+from restool.records import BusyError, ResultsFolder
+from restool.transfer.cache import KernelCache
+from restool.transfer.cells import Cell, SourceRun, plan
+from restool.transfer.config import StudyConfig
+from restool.transfer.evaluate import EVALUATION_BATCH, calibration_images, correct_predictions
+from restool.transfer.progress import Progress
+from restool.transfer.protocols import FINETUNE, SOURCE, resolve_protocol
+from restool.transfer.provenance import environment
+from restool.transfer.trainer import Trained, Trainer, Training
+from restool.transfer.turns import take_turns
+
+
+class Study:
+    """Runs the cells of a configuration into a results folder.
+
+    Args:
+        config: of the study.
+        dataset: that it names, loaded.
+        folder: results folder, created.
+        device: to train and evaluate on.
+        method: how continuous layers convolve, see `restool.correlation`; it decides no result beyond rounding.
+        progress: told of everything.
+
+    Attributes:
+        cells: all of them, in the order they are run.
+        failed: cells that failed in the last run.
+    """
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        dataset: Dataset,
+        folder: ResultsFolder,
+        *,
+        device: torch.device,
+        progress: Progress,
+        method: Method = "auto",
+    ) -> None:
+        self.config, self.dataset, self.folder, self.device, self.progress = config, dataset, folder, device, progress
+        self.cells = plan(config, dataset)
+        self._places = {cell: number for number, cell in enumerate(self.cells, start=1)}
+        self.failed: list[Cell] = []
+        self.trainer = Trainer(dataset, folder, device=device, method=method, progress=progress)
+        self.kernels = KernelCache()
+        self.environment = environment(device)  # of the code as it was when it was read
+
+    @property
+    def runs(self) -> list[SourceRun]:
+        """The source models of the cells."""
+        return list(dict.fromkeys(cell.run for cell in self.cells))
+
+    def missing(self) -> list[Cell]:
+        """Cells without a record."""
+        return [cell for cell in self.cells if not self.folder.record(cell.key).exists()]
+
+    def run(self) -> None:
+        """Run the missing cells; those another process holds are waited for, those that fail are kept in `failed`."""
+        self.failed = []
+        take_turns(self.missing(), self._run_free, self.progress)
+
+    def train(self) -> list[SourceRun]:
+        """Train the source models alone, and return those whose training failed."""
+        runs = self.runs
+        failed: list[SourceRun] = []
+
+        def train_free(left: Sequence[SourceRun]) -> list[SourceRun]:
+            busy = []
+            for run in left:
+                self.progress.at(runs.index(run) + 1, len(runs))
+                try:
+                    self.trainer.source(run)
+                except BusyError:
+                    busy.append(run)
+                except (RestoolError, torch.OutOfMemoryError) as error:
+                    failed.append(run)
+                    self.progress.failed(f"train {run}", error)
+            return busy
+
+        take_turns(runs, train_free, self.progress)
+        return failed
+
+    def _run_free(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Run cells, source model by source model, and give back those that another process is at work on."""
+        busy: list[Cell] = []
+        for run, of_run in groupby(cells, key=lambda cell: cell.run):
+            wanted = [cell for cell in of_run if not self.folder.record(cell.key).exists()]
+            if not wanted:
+                continue
+            self._tell_position(wanted[0])
+            try:
+                source = self.trainer.source(run)
+            except BusyError:
+                busy += wanted
+            except (RestoolError, torch.OutOfMemoryError) as error:
+                for cell in wanted:
+                    self._fail(cell, error)
+            else:
+                busy += [cell for cell in wanted if self._is_held(cell, source)]
+        return busy
+
+    def _is_held(self, cell: Cell, source: Trained) -> bool:
+        """Run a cell unless another process is at work on it, which is then told."""
+        self._tell_position(cell)
+        try:
+            with self.folder.lock(cell.key):
+                if not self.folder.record(cell.key).exists():
+                    self._run(cell, source)
+        except BusyError:
+            return True
+        except (RestoolError, torch.OutOfMemoryError) as error:
+            self._fail(cell, error)
+        return False
+
+    def _run(self, cell: Cell, source: Trained) -> None:
+        """Make the model of a cell, test it, and write the record."""
+        protocol, at, target = resolve_protocol(cell.protocol), cell.run.source, cell.target
+        trained = source
+        if protocol.trains:
+            trained = self.trainer.trained(protocol.start(source.model, at, target), Training.of_cell(cell))
+        sizes = protocol.sizes(at, target)
+        images = calibration_images(self.dataset, sizes, self.device) if protocol.recalibrates else ()
+        model = protocol.apply(trained.model, at, target, calibration=images, kernels=self.kernels)
+        batches = Batches(self.dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=self.device)
+        started = time.perf_counter()
+        with self.progress.activity(f"test {cell}", len(batches)) as watch:
+            correct = correct_predictions(model, batches, watch.step)
+        timing = {"evaluate_seconds": time.perf_counter() - started}
+        if trained.seconds is not None and protocol in (SOURCE, FINETUNE):
+            timing["train_seconds"] = trained.seconds
+        self.folder.write_record(cell.key, cell.fields, correct.numpy(), timing, self.environment)
+
+    def _tell_position(self, cell: Cell) -> None:
+        self.progress.at(self._places[cell], len(self.cells))
+
+    def _fail(self, cell: Cell, error: Exception) -> None:
+        self.failed.append(cell)
+        self.progress.failed(str(cell), error)

@@ -1,0 +1,147 @@
+"""Trains the models of a study, or goes on from their checkpoints."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from restool.correlation import Method
+from restool.data import Batches, Dataset
+from restool.models import ModelSpec
+from restool.nn import calibrate, use_method
+from restool.recipe import Recipe
+from restool.records import ResultsFolder
+from restool.training import load_checkpoint, train
+from restool.transfer.cells import Cell, SourceRun
+from restool.transfer.evaluate import EVALUATION_BATCH, correct_predictions
+from restool.transfer.progress import Progress
+from restool.transfer.protocols import SOURCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training: everything that decides the weights it ends with, and what it is called.
+
+    Attributes:
+        run: of the model that it trains, or trains on.
+        key: names its checkpoint.
+        size: pixels of the image side.
+        seed: of order, augmentation and dropout.
+        epochs: passes over the images.
+        recipe: how to train.
+        text: in a few words.
+    """
+
+    run: SourceRun
+    key: str
+    size: int
+    seed: int
+    epochs: int
+    recipe: Recipe
+    text: str
+
+    @classmethod
+    def of_source(cls, run: SourceRun) -> "Training":
+        """The training of a source model."""
+        return cls(
+            run=run,
+            key=run.key,
+            size=run.source,
+            seed=run.seed,
+            epochs=run.epochs,
+            recipe=run.recipe,
+            text=f"train {run}",
+        )
+
+    @classmethod
+    def of_cell(cls, cell: Cell) -> "Training":
+        """The fine-tuning of a cell: the recipe of its source model, with a fresh optimiser and schedule."""
+        run = cell.run
+        return cls(
+            run=run,
+            key=cell.key,
+            size=cell.target,
+            seed=int(cell.key[:8], 16),
+            epochs=cell.finetune_epochs,
+            recipe=run.recipe,
+            text=f"fine-tune {run.model} {run.source} -> {cell.target} px, seed {run.seed}",
+        )
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model at the end of its training, and the seconds that took; None where some were spent before."""
+
+    model: nn.Module
+    seconds: float | None
+
+
+class Trainer:
+    """Trains models on one device from one data set, and keeps their checkpoints in one folder.
+
+    Args:
+        dataset: with training and validation images.
+        folder: of the checkpoints.
+        device: to train on.
+        method: how continuous layers convolve.
+        progress: told of every step.
+    """
+
+    def __init__(
+        self, dataset: Dataset, folder: ResultsFolder, *, device: torch.device, method: Method, progress: Progress
+    ) -> None:
+        self.dataset, self.folder = dataset, folder
+        self.device, self.method, self.progress = device, method, progress
+
+    def spec(self, model: str, source: int) -> ModelSpec:
+        """Builds a model for the images of the data set."""
+        return ModelSpec(model, len(self.dataset.class_names), self.dataset.channels, source)
+
+    def source(self, run: SourceRun) -> Trained:
+        """The source model of a run: trained to its end, from its checkpoint if there is one.
+
+        Raises:
+            BusyError: another process is training it.
+            RestoolError: its training failed.
+        """
+        with self.folder.lock(run.key):
+            torch.manual_seed(run.seed)
+            model = self.spec(run.model, run.source).build().to(self.device)
+            use_method(model, self.method)
+            calibrate(model, self.device, *_dtypes(run.recipe))
+            return self.trained(model, Training.of_source(run))
+
+    def trained(self, model: nn.Module, training: Training) -> Trained:
+        """The model itself, trained to the end of a training, from its checkpoint if there is one."""
+        run, size, recipe, device = training.run, training.size, training.recipe, self.device
+        augment = self.dataset.augment
+        batches = Batches(self.dataset, "train", size, batch_size=recipe.batch_size, device=device, augment=augment)
+        validation = Batches(self.dataset, "validation", size, batch_size=EVALUATION_BATCH, device=device)
+        path = self.folder.checkpoint(training.key)
+        done = load_checkpoint(path).epoch if path.exists() else 0
+        steps, started = len(batches), time.perf_counter()
+
+        def validate(model: nn.Module) -> float:
+            return float(correct_predictions(SOURCE.apply(model, size, size), validation).float().mean())
+
+        with self.progress.activity(training.text, training.epochs * steps, done * steps) as watch:
+            train(
+                model,
+                batches,
+                recipe,
+                epochs=training.epochs,
+                spec=self.spec(run.model, run.source),
+                size=size,
+                seed=training.seed,
+                checkpoint=path,
+                validate=validate,
+                facts={**run.fields, "size": size, "trained_epochs": training.epochs},
+                watch=watch,
+            )
+        return Trained(model, None if done else time.perf_counter() - started)
+
+
+def _dtypes(recipe: Recipe) -> list[torch.dtype]:
+    """What a training and the evaluation after it compute in."""
+    return [torch.float32] if recipe.precision == "float32" else [torch.float32, torch.bfloat16]
