@@ -6,14 +6,14 @@ import os
 
 import pytest
 import torch
-from restool.training.recipe import make_optimizer
 from safetensors.torch import save_file
 
-import restool.training.checkpoints as checkpoints
 from restool import files
 from restool.errors import MissingDataError, UsageError
 from restool.models import MODELS, ModelSpec
 from restool.training import Checkpoint, load_checkpoint, load_model, save_checkpoint
+from restool.training.checkpoints import CHECKPOINT_FORMAT
+from restool.training.optimizer import make_optimizer
 
 SPEC = ModelSpec("flexnet[3,4]", 5, 1, 9)
 
@@ -159,16 +159,16 @@ def test_a_foreign_safetensors_file_is_told_apart(tmp_path, header):
         load_checkpoint(forged(tmp_path, header))
 
 
-@pytest.mark.parametrize("text", ["", "{", "5", "[]", "{}", json.dumps({"format": checkpoints.FORMAT})])
+@pytest.mark.parametrize("text", ["", "{", "5", "[]", "{}", json.dumps({"format": CHECKPOINT_FORMAT})])
 def test_a_damaged_header_is_told_apart(tmp_path, text):
     message = r"^forged\.safetensors has a damaged header; delete it, then train or import it again$"
     with pytest.raises(MissingDataError, match=message):
         load_checkpoint(forged(tmp_path, {"restool": text}))
 
 
-@pytest.mark.parametrize("number", [0, checkpoints.FORMAT + 1])
+@pytest.mark.parametrize("number", [0, CHECKPOINT_FORMAT + 1])
 def test_another_format_is_rejected(tmp_path, number):
-    message = rf"^forged\.safetensors has format {number}, this restool reads {checkpoints.FORMAT}; train it again$"
+    message = rf"^forged\.safetensors has format {number}, this restool reads {CHECKPOINT_FORMAT}; train it again$"
     with pytest.raises(UsageError, match=message):
         load_checkpoint(forged(tmp_path, {"restool": json.dumps({"format": number})}))
 

@@ -1,4 +1,4 @@
-"""Laws of the training loop: equal to plain PyTorch, decided by the seed alone, and resumable to the bit."""
+"""Laws of the training loop: equal to plain PyTorch, and decided by the seed alone."""
 
 import dataclasses
 import math
@@ -9,56 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from watched import CHOICES, RECIPE, SPEC, STEPS, StopAt, assert_same_bits, fresh, run
 
 from restool.kernels import GaussianMask, MAGNet
-from restool.models import ModelSpec
 from restool.nn import ContinuousConv, use_method
-from restool.training import Recipe, TrainingDivergedError, load_checkpoint, train
-
-SPEC = ModelSpec("flexnet[3,4]", 3, 3, 8)
-RECIPE = Recipe(epochs=3, batch_size=7)
-STEPS = 3  # of an epoch of the fixture `batches`
-
-
-class Stopped(Exception):  # noqa: N818 (not an error: a test asked for it)
-    """As a time limit or a user would."""
-
-
-class StopAt:
-    """Raises after a number of steps, and keeps the figures of every epoch."""
-
-    def __init__(self, step: float = math.inf, epoch: float = math.inf) -> None:
-        self.left, self.epochs_left = step, epoch
-        self.figures: list[dict[str, float]] = []
-
-    def step(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise Stopped
-
-    def epoch(self, figures: dict[str, float]) -> None:
-        self.figures.append(dict(figures))
-        self.epochs_left -= 1
-        if self.epochs_left == 0:
-            raise Stopped
-
-
-def fresh(spec: ModelSpec = SPEC) -> nn.Module:
-    torch.manual_seed(5)
-    return spec.build()
-
-
-def run(batches, recipe=RECIPE, *, seed=0, spec=SPEC, **options):
-    model = fresh(spec)
-    history = train(model, batches, recipe, spec=spec, size=8, seed=seed, **options)
-    return model, history
-
-
-def assert_same_bits(actual: nn.Module, expected: nn.Module) -> None:
-    state = actual.state_dict()
-    assert state.keys() == expected.state_dict().keys()
-    for name, value in expected.state_dict().items():
-        assert torch.equal(state[name], value), name
+from restool.recipe import Recipe
+from restool.training import TrainingDivergedError, load_checkpoint, train
 
 
 class TinyNet(nn.Module):
@@ -111,14 +67,16 @@ def plain_epoch(model, batches, optimizer, alias_penalty, *, seed, rates):
     return sums
 
 
-@pytest.mark.parametrize("alias_penalty", ["none", "gabor", "gabor+mask"])
-def test_two_epochs_equal_plain_pytorch(batches, alias_penalty):
+@pytest.mark.parametrize(
+    ("alias_penalty", "weight_decay"), [("none", 0.0), ("gabor", 0.0), ("gabor+mask", 0.0), ("none", 3.0)]
+)
+def test_two_epochs_equal_plain_pytorch(batches, alias_penalty, weight_decay):
     model, plain = tiny(), tiny()
-    recipe = Recipe(epochs=2, batch_size=7, learning_rate=0.003, alias_penalty=alias_penalty)
-    history = train(model, batches, recipe, spec=SPEC, size=8, seed=4)
+    recipe = Recipe(batch_size=7, learning_rate=0.003, alias_penalty=alias_penalty, weight_decay=weight_decay)
+    history = train(model, batches, recipe, epochs=2, spec=SPEC, size=8, seed=4)
     masks = [plain.conv.mask.mean, plain.conv.mask.sigma]
     others = [p for p in plain.parameters() if all(p is not mask for mask in masks)]
-    optimizer = torch.optim.Adam([{"params": others}, {"params": masks}])
+    optimizer = torch.optim.AdamW([{"params": others}, {"params": masks, "weight_decay": 0}], weight_decay=weight_decay)
     # of 6 steps a tenth rounds to a warm-up of 1, which peaks at twice the rate; every group falls to the same floor
     falls = [[1e-6 + (peak - 1e-6) * (1 + math.cos(math.pi * j / 5)) / 2 for j in (1, 2, 3)] for peak in (6e-3, 6e-4)]
     rates = [(0.0, 0.0), (3e-3, 3e-4), (6e-3, 6e-4), *zip(*falls, strict=True)]
@@ -134,7 +92,7 @@ def test_two_epochs_equal_plain_pytorch(batches, alias_penalty):
 
 
 def test_training_lowers_the_loss(batches):
-    _, history = run(batches, Recipe(epochs=12, batch_size=7, learning_rate=0.02))
+    _, history = run(batches, Recipe(batch_size=7, learning_rate=0.02), epochs=12)
     assert history[-1]["loss"] < 0.9 * history[0]["loss"]
 
 
@@ -145,7 +103,7 @@ def test_the_seed_decides_every_bit_whatever_the_global_state(batches):
     np.random.seed(99)  # noqa: NPY002 (the global state is the subject)
     random.seed(99)
     torch.rand(7)
-    assert train(other_state, batches, RECIPE, spec=SPEC, size=8, seed=0) == history
+    assert train(other_state, batches, RECIPE, **CHOICES) == history
     assert_same_bits(other_state, model)
     other_seed, other_history = run(batches, seed=1)
     assert other_history != history
@@ -167,78 +125,8 @@ def test_watching_and_validating_do_not_change_training(batches, tmp_path):
     assert not watched.training
 
 
-@pytest.mark.parametrize("step", range(1, RECIPE.epochs * STEPS + 1))
-def test_a_run_stopped_after_any_step_resumes_to_the_same_bits(batches, tmp_path, step):
-    model, history = run(batches, checkpoint=tmp_path / "whole.safetensors", facts={"seed": 0})
-    file = tmp_path / "stopped.safetensors"
-    with pytest.raises(Stopped):
-        run(batches, checkpoint=file, facts={"seed": 0}, watch=StopAt(step))
-    torch.manual_seed(step)
-    resumed = SPEC.build()  # its own weights do not matter where a checkpoint was written
-    if not file.exists():
-        assert step <= STEPS
-        resumed = fresh()
-    assert train(resumed, batches, RECIPE, spec=SPEC, size=8, seed=0, checkpoint=file, facts={"seed": 0}) == history
-    assert_same_bits(resumed, model)
-    assert file.read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
-
-
-def test_a_run_stopped_again_and_again_resumes_to_the_same_bits(batches, tmp_path):
-    model, history = run(batches)
-    file = tmp_path / "a.safetensors"
-    for epoch in range(1, RECIPE.epochs + 1):
-        with pytest.raises(Stopped):
-            run(batches, checkpoint=file, watch=StopAt(epoch=1))
-        assert load_checkpoint(file).epoch == epoch
-    resumed, resumed_history = run(batches, checkpoint=file)
-    assert resumed_history == history
-    assert_same_bits(resumed, model)
-
-
-RIVALS = [f"flexnet[3,4]-{kind}" for kind in ("njet", "fractional", "dilated", "deformable")]
-RIVALS += ["njet-allcnn", "njet-resnet-32", "dcn-sigma-ji"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", RIVALS)
-def test_every_rival_resumes_to_the_same_bits(batches, tmp_path, name):
-    spec, file = ModelSpec(name, 3, 3, 8), tmp_path / "a.safetensors"
-    recipe = Recipe(epochs=2, batch_size=7)
-    model, history = run(batches, recipe, spec=spec)
-    with pytest.raises(Stopped):
-        run(batches, recipe, spec=spec, checkpoint=file, watch=StopAt(epoch=1))
-    resumed, resumed_history = run(batches, recipe, spec=spec, checkpoint=file)
-    assert resumed_history == history
-    assert_same_bits(resumed, model)
-
-
-def test_a_checkpoint_holds_the_optimizer_until_training_is_over(batches, tmp_path):
-    file = tmp_path / "a.safetensors"
-    with pytest.raises(Stopped):
-        run(batches, checkpoint=file, facts={"seed": 3}, watch=StopAt(epoch=2))
-    halfway = load_checkpoint(file)
-    assert len(halfway.optimizer) == len(list(fresh().parameters()))
-    assert all(set(state) == {"step", "exp_avg", "exp_avg_sq"} for state in halfway.optimizer.values())
-    model, history = run(batches, checkpoint=file, facts={"seed": 3})
-    finished = load_checkpoint(file)
-    assert finished.optimizer == {}
-    assert (finished.spec, finished.epoch, finished.history, finished.facts) == (SPEC, 3, history, {"seed": 3})
-    for name, value in model.state_dict().items():
-        assert torch.equal(finished.model[name], value)
-
-
-def test_a_finished_run_is_read_not_trained(batches, tmp_path):
-    file = tmp_path / "a.safetensors"
-    model, history = run(batches, checkpoint=file)
-    written = file.stat().st_mtime_ns
-    again, same_history = run(batches, checkpoint=file, watch=StopAt(1))
-    assert same_history == history
-    assert_same_bits(again, model)
-    assert file.stat().st_mtime_ns == written
-
-
 def test_zero_epochs_change_nothing(batches, tmp_path):
-    model, history = run(batches, Recipe(epochs=0), checkpoint=tmp_path / "a.safetensors", watch=StopAt(1))
+    model, history = run(batches, epochs=0, checkpoint=tmp_path / "a.safetensors", watch=StopAt(1))
     assert history == []
     assert_same_bits(model, fresh())
     assert not model.training
@@ -262,9 +150,9 @@ class Poisoned(nn.Module):
 def test_a_loss_that_is_no_number_stops_training_and_names_the_epoch(batches, tmp_path, step, epoch, value):
     file = tmp_path / "a.safetensors"
     with pytest.raises(
-        TrainingDivergedError, match=f"^the loss became (nan|inf) in epoch {epoch} of 3; lower --learning-rate$"
+        TrainingDivergedError, match=f"^the loss became (nan|inf) in epoch {epoch} of 3; lower `learning_rate`$"
     ):
-        train(Poisoned(step, value), batches, RECIPE, spec=SPEC, size=8, seed=0, checkpoint=file)
+        train(Poisoned(step, value), batches, RECIPE, **CHOICES, checkpoint=file)
     assert file.exists() == (epoch > 1)  # of the last whole epoch, which is sound
     if file.exists():
         checkpoint = load_checkpoint(file)
@@ -282,22 +170,32 @@ def test_weights_that_are_no_numbers_are_not_kept(batches, tmp_path, epoch):
             if self.left == 0:  # after the last loss of the epoch
                 model.head.bias.data[1] = math.inf
 
-    message = f"^the weights became infinite in epoch {epoch} of 3; lower --learning-rate$"
+    message = f"^the weights became infinite in epoch {epoch} of 3; lower `learning_rate`$"
     with pytest.raises(TrainingDivergedError, match=message):
-        train(model, batches, RECIPE, spec=SPEC, size=8, seed=0, checkpoint=file, watch=Spoil(epoch * STEPS))
+        train(
+            model,
+            batches,
+            RECIPE,
+            epochs=EPOCHS,
+            spec=SPEC,
+            size=8,
+            seed=0,
+            checkpoint=file,
+            watch=Spoil(epoch * STEPS),
+        )
     assert (load_checkpoint(file).epoch if file.exists() else 0) == epoch - 1
 
 
 class TestPrecisionAndMethod:
     """Loss curves are those of float32 direct convolution, whatever the method and up to what bfloat16 rounds."""
 
-    recipe = Recipe(epochs=4, batch_size=7, learning_rate=0.002)
+    recipe = Recipe(batch_size=7, learning_rate=0.002)
 
     def curve(self, batches, method="direct", precision="float32"):
         model = fresh()
         use_method(model, method)
         recipe = dataclasses.replace(self.recipe, precision=precision)
-        history = train(model, batches, recipe, spec=SPEC, size=8, seed=0)
+        history = train(model, batches, recipe, epochs=4, spec=SPEC, size=8, seed=0)
         assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
         return np.array([figures["loss"] for figures in history])
 
@@ -312,5 +210,5 @@ class TestPrecisionAndMethod:
         assert (rounded != exact).all()
 
     def test_an_unknown_method_is_refused(self):
-        with pytest.raises(ValueError, match="^method must be one of auto, direct, fft, basis, dft, but is 'best'$"):
+        with pytest.raises(ValueError, match="^`method` must be one of auto, direct, fft, basis, dft, but is 'best'$"):
             use_method(fresh(), "best")
