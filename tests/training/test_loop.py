@@ -172,17 +172,7 @@ def test_weights_that_are_no_numbers_are_not_kept(batches, tmp_path, epoch):
 
     message = f"^the weights became infinite in epoch {epoch} of 3; lower `learning_rate`$"
     with pytest.raises(TrainingDivergedError, match=message):
-        train(
-            model,
-            batches,
-            RECIPE,
-            epochs=EPOCHS,
-            spec=SPEC,
-            size=8,
-            seed=0,
-            checkpoint=file,
-            watch=Spoil(epoch * STEPS),
-        )
+        train(model, batches, RECIPE, **CHOICES, checkpoint=file, watch=Spoil(epoch * STEPS))
     assert (load_checkpoint(file).epoch if file.exists() else 0) == epoch - 1
 
 
