@@ -18,6 +18,7 @@ SMALLEST_SIZE, LARGEST_SIZE = 4, 65_536
 """Images are not narrower than the first number of pixels, and sequences not longer than the second of steps."""
 LARGEST_SEED = 2**32 - 1
 MOST_EPOCHS = 1_000_000
+MOST_IMAGES = 2**31 - 1
 
 
 @dataclass(frozen=True)

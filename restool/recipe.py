@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Literal
 
-from restool.arguments import Knob, check_knobs
+from restool.arguments import MOST_IMAGES, Knob, check_knobs
 
 AliasPenalty = Literal["none", "gabor", "gabor+mask"]
 Precision = Literal["float32", "bfloat16"]
@@ -35,7 +35,7 @@ class Recipe:
         AliasPenalty, Knob("Penalise kernel frequencies above the Nyquist frequency of the source.")
     ] = "none"
     batch_size: Annotated[
-        int, Knob("Images in a training step.", "N", least=2, most=2**31 - 1, because="batch norm needs it")
+        int, Knob("Images in a training step.", "N", least=2, most=MOST_IMAGES, because="batch norm needs it")
     ] = 64
     learning_rate: Annotated[float, Knob("Peak rate of Adam.", "RATE", above=0, most=1e30)] = 0.01
     precision: Annotated[Precision, Knob("Of convolutions in training; bfloat16 is faster on GPUs and some CPUs.")] = (

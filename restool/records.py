@@ -39,7 +39,7 @@ class ResultsFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         if path.exists() and not path.is_dir():
-            raise ArgumentError("out", "must be a folder", path, "which is a file")
+            raise ArgumentError("out", "must be a folder", path, "that is a file")
         marker = path / MARKER
         if not marker.exists():
             return
@@ -113,3 +113,11 @@ class ResultsFolder:
             except BlockingIOError as error:
                 raise BusyError(key) from error
             yield
+
+    def is_held(self, key: str) -> bool:
+        """Whether another process holds a key at this moment."""
+        try:
+            with self.lock(key):
+                return False
+        except BusyError:
+            return True

@@ -5,15 +5,14 @@ rivals.md. What has a record is not done again; `--models` runs a part, so that 
 """
 
 import argparse
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 
+import restool
+
 OUT = Path(__file__).resolve().parent.parent / "results" / "rivals"
-SETTINGS = ["--train", "16", "--test", "32", "--limit", "2000", "--source-epochs", "5", "--epochs", "1"]
+SETTINGS = {"train": [16], "test": [32], "seeds": [0], "limit": 2000, "epochs": 5, "finetune_epochs": 1}
 
 PUBLISHED: dict[str, tuple[str, str, str, str]] = {
     # source accuracy at 16 px, change at 32 px, after 100 epochs there, accuracy of a model trained at 32 px
@@ -37,30 +36,24 @@ PUBLISHED: dict[str, tuple[str, str, str, str]] = {
 """By system, from the poster and the official run log: 45,000 or 50,000 images, 100 to 350 epochs. Not ours."""
 
 
+def configs(data: str, model: str) -> list[restool.StudyConfig]:
+    """Test with the image shrunk to 16 px, test by the rule that suits the system, and train on from there."""
+    return [
+        restool.StudyConfig(model=model, dataset=f"parquet:{data}", protocols=protocols, **SETTINGS)
+        for protocols in (["resize"], "start")
+    ]
+
+
 def run(data: str, models: list[str]) -> None:
-    """Train, test and fine-tune; every system goes by its own rule, and with the image shrunk to 16 px."""
+    """Do what has no record; stop at the first system of which a cell fails."""
     for model in models:
-        for extra in (["--protocols", "resize"], []):
-            command = [
-                "finetune",
-                "--model",
-                model,
-                "--dataset",
-                f"parquet:{data}",
-                *SETTINGS,
-                "--out",
-                str(OUT),
-                *extra,
-            ]
-            subprocess.run([sys.executable, "-m", "restool", *command], check=True, stdout=subprocess.DEVNULL)
+        for config in configs(data, model):
+            if restool.sweep(config, OUT).failed:
+                raise SystemExit(f"{model} failed, see above; the same command tries again")
 
 
 def table() -> str:
     """Markdown: measured beside published, from the records alone."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "restool", "ls", "models", "--json"], check=True, capture_output=True, text=True
-    )
-    parameters = {row["name"]: row["parameters"] for row in json.loads(listed.stdout)}
     cells = pd.read_csv(OUT / "table.csv")
     lines = [
         "| system | parameters | 16 px | at 32 px | rule | resize | tuned "
@@ -79,7 +72,8 @@ def table() -> str:
         ]
         tuned = f"{by['finetune']['accuracy_percent']:.1f}"
         measured = [f"{source:.1f}", shown[0], own, shown[1], tuned]
-        lines.append("| " + " | ".join([model, f"{parameters[model]:,}", *measured, *published]) + " |")
+        parameters = sum(parameter.numel() for parameter in restool.build_model(model).parameters())
+        lines.append("| " + " | ".join([model, f"{parameters:,}", *measured, *published]) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -95,7 +95,8 @@ def _fail_on_file(error: OSError) -> NoReturn:
 
 
 def _fail_on_memory(error: Exception) -> NoReturn:
-    if isinstance(error, RuntimeError) and "memory" not in str(error):  # torch has no type of its own for the CPU's
+    told = ("memory", "Storage size")  # torch has no type of its own for the CPU's
+    if isinstance(error, RuntimeError) and not any(words in str(error) for words in told):
         raise error
     _fail("not enough memory; choose smaller sizes, a smaller --limit or a smaller --batch-size", 2)
 

@@ -95,7 +95,8 @@ class Study:
         busy: list[Cell] = []
         for run, of_run in groupby(cells, key=lambda cell: cell.run):
             wanted = [cell for cell in of_run if not self.folder.record(cell.key).exists()]
-            if not wanted:
+            if all(self.folder.is_held(cell.key) for cell in wanted):  # waiting loads no model
+                busy += wanted
                 continue
             self._tell_position(wanted[0])
             try:

@@ -127,29 +127,32 @@ def test_a_module_of_the_users_takes_part(restool, here, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["layer", "--size", "3"], "--size takes values of at least 4, but got 3"),
-        (["layer", "--sigma", "wide"], "--sigma takes initial, whole or numbers above 0 such as 0.05,0.3, but got"),
-        (["layer", "--channels", "a:b"], "--channels takes a number, or two as in 24:48, but got 'a:b'"),
-        (["layer", "--channels", "0"], "--channels must be at least 1, but are 0:0"),
+        (["layer", "--size", "3"], "--size must hold values of at least 4, but is 3"),
+        (
+            ["layer", "--sigma", "wide"],
+            "--sigma must be initial, whole or numbers above 0 up to 1e30 such as 0.05,0.",
+        ),
+        (["layer", "--channels", "a:b"], "--channels must be a number, or two as in 24:48, but is 'a:b'"),
+        (["layer", "--channels", "0"], "--channels must be at least 1, but is 0"),
         (
             ["layer", "--candidates", "dtf"],
-            "--candidates takes names out of conv2d, auto, direct, fft, basis, dft, but",
+            "--candidates must be names out of conv2d, auto, direct, fft, basis, dft, but is 'dtf'; the nearest is 'df",
         ),
-        (["layer", "--candidate", "mine"], "--candidate takes package.module:factory, but got 'mine'"),
+        (["layer", "--candidate", "mine"], "--candidate must be package.module:factory, but is 'mine'"),
         (["layer", "--batch", "0"], "--batch must be at least 1, but is 0"),
         (["layer", "--repeats", "0"], "--repeats must be at least 1, but is 0"),
-        (["layer", "--seconds", "-1"], "--seconds must be above 0 seconds, but is -1.0"),
+        (["layer", "--seconds", "-1"], "--seconds must be above 0, but is -1.0"),
         (["layer", "--seconds", "long"], "invalid value for '--seconds': it takes a number, but got 'long'"),
         (["layer", "--threads", "0"], "--threads must be at least 1, but is 0"),
         (["step", "--batch", "1"], "--batch must be at least 2 (batch norm needs it), but is 1"),
         (["step", "--model", "flexnet-8"], "unknown model 'flexnet-8'; the nearest is "),
-        (["step", "--model", "ckcnn-7-magnet"], "--sigma initial needs kernels with a mask, and these have none; use"),
-        (["eval", "--source", "2"], "reference_size must be at least 4, but is 2"),
+        (["step", "--model", "ckcnn-7-magnet"], "--sigma must be whole for kernels without a mask, but is 'initial'"),
+        (["eval", "--source", "2"], "--source must be at least 4, but is 2"),
         (["data", "--workers", "-1"], "--workers must be at least 0, but is -1"),
         (["figure"], "missing argument 'DIR'; see `restool bench figure --help`"),
         (["layr"], "no such command 'layr'. Did you mean 'layer'?"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_benchmark_that_cannot_be_run_says_why(restool, here, arguments, message):
     answer = restool("bench", *arguments)
@@ -164,5 +167,5 @@ def test_a_benchmark_that_cannot_be_run_says_why(restool, here, arguments, messa
 def test_a_folder_without_records_is_missing_data(restool, here):
     answer = restool("bench", "figure", ".")
     assert (answer.status, answer.message) == (
-        4, "no bench-*.json in .; `restool bench layer --out .` makes one",
+        4, "no bench-*.json in .; a benchmark that writes into it makes one",
     )  # fmt: skip

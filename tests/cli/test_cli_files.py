@@ -76,8 +76,8 @@ def data(here):
         ("folder:good", 4, "good/train must hold a folder of images for every class, and does not; point at another"),
         ("folder:images", 4, "train/cat/1.png cannot be decoded as an image; replace it"),
         ("folder:sizes", 2, "images must share one size, but test/dog/2.png is 9x9 and train/cat/0.png is 8x8; crop"),
-        ("cifar10", 4, "cifar10 is missing or damaged in .; name its folder with --data-dir DIR or fetch it with --do"),
-        ("mnist", 4, "mnist is missing or damaged in .; name its folder with --data-dir DIR or fetch it with --downlo"),
+        ("cifar10", 4, "cifar10 is missing or damaged in .; name its folder by --data-dir or fetch it by --download"),
+        ("mnist", 4, "mnist is missing or damaged in .; name its folder by --data-dir or fetch it by --download"),
     ],
 )
 def test_missing_and_damaged_data_name_the_file_and_the_mend(restool, data, dataset, status, message):
@@ -173,8 +173,7 @@ def official(model):
 
 def test_an_imported_checkpoint_evaluates_as_the_model_that_it_is(restool, here):
     spec = ModelSpec("flexnet[4,4]-conv3", reference_size=8)
-    model = spec.build()
-    torch.save({"model": official(model)}, here / "model.pt")
+    torch.save({"model": official(model := spec.build())}, here / "model.pt")
     answer = restool("import", "flexconv:model.pt", "--reference-size", "8", "--out", "model.safetensors", "--json")
     assert answer.status == 0, answer.err
     assert json.loads(answer.out) == {
@@ -208,8 +207,8 @@ def broken_off(answer):
     """Whether a command ended as on a full disk, perhaps after lines of progress."""
     *progress, last = answer.err.splitlines()
     assert not any("Traceback" in line for line in progress)
-    ending = "; free the disk or choose another folder"
-    return answer.status == 2 and last.startswith("restool: cannot use") and last.endswith(ending)
+    ended = last.startswith("restool: cannot use") and last.endswith("; free the disk or choose another folder")
+    return answer.status == 2 and ended
 
 
 @pytest.mark.parametrize(("kind", "epochs", "room"), [("checkpoints", 1, 1000), ("records", 0, 200)])
@@ -238,12 +237,18 @@ def test_a_full_disk_leaves_no_imported_checkpoint_in_part(restool, here):
     assert [path.name for path in here.iterdir()] == ["model.pt"]
 
 
-@pytest.mark.parametrize("command", ["sweep", "train", "finetune", "report"])
+def place(command, folder):
+    """The results folder of a command as it is typed, and what the command calls it."""
+    return ([folder], "DIR") if command in ("report", "ls runs") else (["--out", folder], "--out")
+
+
+@pytest.mark.parametrize("command", ["sweep", "train", "finetune", "report", "ls runs"])
 def test_a_folder_that_is_a_file_is_refused(restool, here, command):
     (here / "file").write_text("mine")
-    answer = restool(command, *(["file"] if command == "report" else ["--out", "file"]))
+    typed, called = place(command, "file")
+    answer = restool(*command.split(), *typed)
     assert answer.status == 2
-    assert answer.message == "--out must be a folder, but file is a file"
+    assert answer.message == f"{called} must be a folder, but is file; that is a file"
     assert (here / "file").read_text() == "mine"
 
 
@@ -258,25 +263,25 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_training(restool, he
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ('{"format": 99}', " was made by another version of restool (format 99, this one writes 1); choose another --"),
-        ("{", "/restool.json is damaged; choose another --out"),
+        ('{"format": 99}', " was made by another version of restool (format 99, this one writes 1); choose another "),
+        ("{", "/restool.json is damaged; choose another "),
     ],
     ids=["newer", "damaged"],
 )
 def test_a_folder_of_another_version_is_refused(restool, swept, command, marker, message):
     (swept / "restool.json").write_text(marker)
     before = {path: path.stat().st_mtime_ns for path in swept.rglob("*")}
-    folder = ["--out", swept] if command in ("sweep", "train", "finetune") else [swept]
-    answer = restool(*command.split(), *folder)
+    typed, called = place(command, swept)
+    answer = restool(*command.split(), *typed)
     assert answer.status == 2
-    assert answer.message.startswith(f"{swept}{message}")
+    assert answer.message == f"{swept}{message}{called}"
     assert {path: path.stat().st_mtime_ns for path in swept.rglob("*")} == before
 
 
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["report", "nowhere"], "no records in nowhere/records: run `restool sweep --out nowhere` first"),
+        (["report", "nowhere"], "no records in nowhere/records; a sweep into nowhere writes them"),
         (["ls", "runs", "nowhere"], "no checkpoints in nowhere; `restool train` or `restool sweep` makes them"),
     ],
 )

@@ -22,12 +22,12 @@ WAIT_SECONDS = 120
 
 LOGGED = """
 from restool.cli import main
-from restool.transfer import ResultsFolder
+from restool.records import ResultsFolder
 write = ResultsFolder.write_record
-def logged(self, cell, *rest):
+def logged(self, key, *rest):
     with open(LOG, "a") as log:
-        log.write(cell.key + "\\n")
-    write(self, cell, *rest)
+        log.write(key + "\\n")
+    write(self, key, *rest)
 ResultsFolder.write_record = logged
 main()
 """

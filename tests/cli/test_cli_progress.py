@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from restool.cli.progress import ProgressBars, TimeLimitReached
 
-from restool.cli import progress
+from restool.errors import ArgumentError
+from restool.transfer import progress
+from restool.transfer.progress import Limited, ProgressBars, TimeLimitReached
 
 FIGURES = {"loss": 1.2345, "validation_accuracy": 0.5}
 
@@ -82,7 +83,7 @@ def test_a_resumed_bar_starts_where_the_work_stands():
 
 def test_the_position_in_the_study_comes_first():
     bars = ProgressBars()
-    bars.position = lambda: "[3/46] "
+    bars.at(3, 46)
     with terminal() as screen:
         work(bars, "train", 1, epochs=1)
     assert screen.final[0].startswith("[3/46] train: ")
@@ -116,7 +117,7 @@ def test_half_a_minute_is_counted_across_activities(capsys, clock):
 
 
 def test_the_time_limit_stops_at_the_first_step_after_it(clock):
-    with ProgressBars(time_limit=0.5).activity("train", 100) as watch:
+    with Limited(ProgressBars(), 0.5).activity("train", 100) as watch:
         for seconds in (10, 29, 30):
             clock.now = 1000 + seconds
             watch.step()
@@ -125,6 +126,38 @@ def test_the_time_limit_stops_at_the_first_step_after_it(clock):
             watch.step()
 
 
+@pytest.mark.parametrize("minutes", [0, -1, float("nan")])
+def test_a_time_limit_is_a_positive_number_of_minutes(minutes):
+    with pytest.raises(ArgumentError, match=f"^`time_limit` must be above 0 minutes, but is {minutes}$"):
+        Limited(ProgressBars(), minutes)
+
+
+def test_what_is_told_under_a_time_limit_is_told_all_the_same(capsys):
+    told = []
+    for wrapped in (False, True):
+        bars = Limited(ProgressBars(), 1) if wrapped else ProgressBars()
+        bars.at(2, 5)
+        work(bars, "train", 3, epochs=1)
+        bars.waiting(3)
+        bars.failed("flexnet-3 16 px", RuntimeError("the loss became nan"))
+        told.append(capsys.readouterr().err)
+    assert told[0] == told[1]
+    assert told[0].startswith("[2/5] train: step 3 of 3, ")
+
+
 def test_a_failed_cell_is_one_line(capsys):
-    ProgressBars().failed("flexnet-3 16 px", "the loss became nan")
+    ProgressBars().failed("flexnet-3 16 px", RuntimeError("the loss became nan\nin epoch 3"))
     assert capsys.readouterr().err == "restool: failed: flexnet-3 16 px: the loss became nan\n"
+
+
+def test_a_failed_cell_is_told_in_the_words_of_who_listens(capsys):
+    bars = ProgressBars(lambda error: f"{type(error).__name__} of {error}")
+    bars.failed("flexnet-3 16 px", ValueError("rate"))
+    assert capsys.readouterr().err == "restool: failed: flexnet-3 16 px: ValueError of rate\n"
+
+
+def test_waiting_for_another_process_is_told_once(capsys):
+    bars = ProgressBars()
+    for cells in (3, 2, 1):
+        bars.waiting(cells)
+    assert capsys.readouterr().err == "restool: waiting for 3 cells that another process works on\n"

@@ -16,41 +16,45 @@ SWEEP = [
         r"unknown layer kind 'conv' in 'flexnet\[4,4\]-conv'; the nearest is 'conv3', the known ones are",
     ),
     (["--model", "flextcn-2"], r"flextcn-2 takes sequences, .*; choose an image model"),
-    (["--dataset", "cifar"], r"dataset must be one of gabors, .*, got 'cifar'; did you mean cifar10\?"),
-    (["--dataset", "parquet"], r"dataset must be one of .*, got 'parquet'; did you mean parquet:DIR\?"),
+    (["--dataset", "cifar"], r"unknown dataset 'cifar'; the nearest is 'cifar10', the known ones are gabors, "),
+    (["--dataset", "parquet"], r"unknown dataset 'parquet'; the nearest is 'parquet:DIR', the known ones are "),
     (["--protocols", "reqery"], r"unknown protocol 'reqery'; the nearest is 'requery', the known ones are"),
     (["--protocols", "interpolate"], r"protocol 'interpolate' does not apply to flexnet-3; requery, .*, resize, .* do"),
-    (["--protocols", "resize,finetune"], r"finetune is asked for by --finetune-epochs, or by `restool finetune`"),
-    (["--alias-penalty", "gab"], r"--alias-penalty must be none, gabor or gabor\+mask, but is 'gab'"),
+    (
+        ["--protocols", "resize,finetune"],
+        r"--protocols must be zero-shot protocols, but is 'finetune'; fine-tuning is asked for by --finetune-epochs$",
+    ),
+    (["--alias-penalty", "gab"], r"--alias-penalty must be one of none, gabor, gabor\+mask, but is 'gab'"),
     (["--model", "flexnet-7-conv3", "--alias-penalty", "gabor"], r"--alias-penalty does not apply to flexnet-7-conv3"),
     (
         ["--model", "flexnet-7-siren", "--alias-penalty", "gabor+mask"],
         r"--alias-penalty does not apply to .*; use none",
     ),
-    (["--train", "3"], r"--train takes values of at least 4, but got 3"),
-    (["--test", "2..8"], r"--test takes values of at least 4, but got 2"),
-    (["--test", "36..28"], r"--test takes ranges that run upwards by 1 or more, such as 28..36:2, but got '36..28'"),
-    (["--test", "28..36:0"], r"--test takes ranges that run upwards .*, but got '28..36:0'"),
-    (["--test", "28-36"], r"--test takes numbers and ranges such as 16,20 or 28..36 or 28..36:2, but got '28-36'"),
-    (["--test", ""], r"--test takes numbers and ranges .*, but got ''"),
-    (["--seeds", "x"], r"--seeds takes numbers and ranges .*, but got 'x'"),
-    (["--seeds", "-1"], r"--seeds takes numbers and ranges .*, but got '-1'"),
-    (["--limit", "0"], r"limit must be at least 1 image, got 0; leave it out to use them all"),
+    (["--train", "3"], r"--train must hold values of at least 4, but is 3"),
+    (["--test", "2..8"], r"--test must hold values of at least 4, but is 2"),
+    (["--test", "36..28"], r"--test must be ranges that run upwards by 1 or more, such as 28..36:2, but is '36..28'"),
+    (["--test", "28..36:0"], r"--test must be ranges that run upwards .*, but is '28..36:0'"),
+    (["--test", "28-36"], r"--test must be numbers and ranges such as 16,20 or 28..36 or 28..36:2, but is '28-36'"),
+    (["--test", ""], r"--test must be numbers and ranges .*, but is ''"),
+    (["--seeds", "x"], r"--seeds must be numbers and ranges .*, but is 'x'"),
+    (["--seeds", "-1"], r"--seeds must be numbers and ranges .*, but is '-1'"),
+    (["--limit", "0"], r"--limit must be at least 1 image, but is 0; leave it out to use them all"),
     (["--limit", "many"], r"invalid value for '--limit': it takes a whole number, but got 'many'; see `restool sweep"),
-    (["--epochs", "-1"], r"--epochs must be 0 or more, but is -1"),
+    (["--epochs", "-1"], r"--epochs must be at least 0, but is -1"),
     (["--epochs", "1.5"], r"invalid value for '--epochs': it takes a whole number, but got '1.5'"),
-    (["--finetune-epochs", "-1"], r"--finetune-epochs must be 0 or more, but is -1"),
+    (["--finetune-epochs", "-1"], r"--finetune-epochs must be at least 0, but is -1"),
     (["--batch-size", "1"], r"--batch-size must be at least 2 .*, but is 1"),
-    (["--precision", "float16"], r"--precision must be float32 or bfloat16, but is 'float16'"),
+    (["--precision", "float16"], r"--precision must be one of float32, bfloat16, but is 'float16'"),
     (
         ["--method", "winograd"],
         r"invalid value for '--method': .*'winograd' is not one of 'auto', 'direct', 'fft', 'basis', 'dft'",
     ),
-    (["--learning-rate", "0"], r"--learning-rate must lie above 0 and up to 1e\+30, but is 0"),
-    (["--learning-rate", "nan"], r"--learning-rate must lie above 0 and up to 1e\+30, but is nan"),
+    (["--learning-rate", "0"], r"--learning-rate must be above 0, but is 0.0"),
+    (["--learning-rate", "2e30"], r"--learning-rate must be at most 1e\+30, but is 2e\+30"),
+    (["--learning-rate", "nan"], r"--learning-rate must be a number, but is nan"),
     (["--learning-rate", "fast"], r"invalid value for '--learning-rate': it takes a number, but got 'fast'"),
-    (["--time-limit", "0"], r"--time-limit takes minutes above 0, but got 0"),
-    (["--time-limit", "nan"], r"--time-limit takes minutes above 0, but got nan"),
+    (["--time-limit", "0"], r"--time-limit must be above 0 minutes, but is 0.0"),
+    (["--time-limit", "nan"], r"--time-limit must be above 0 minutes, but is nan"),
     (["--device", "tpu"], r"invalid value for '--device': .*'tpu' is not one of 'auto', 'cpu', 'cuda'"),
     (["--limit"], r"option '--limit' requires an argument"),
     (["--tran", "16"], r"no such option: --tran \(Possible options: --train\); see `restool sweep --help`"),
@@ -78,11 +82,12 @@ def _raise(message: str) -> None:
         (["frob"], "no such command 'frob'; see `restool --help`"),
         (["ls", "nodels"], "no such command 'nodels'. Did you mean 'models'?"),
         (["train", "--test", "32"], "no such option: --test (Possible options: --dataset); see `restool train --help`"),
-        (["train", "--epochs", "0"], "restool train takes --epochs of at least 1, but got 0"),
-        (["finetune", "--epochs", "-2"], "--finetune-epochs must be 0 or more, but is -2"),
+        (["train", "--epochs", "0"], "--epochs must be at least 1 for a model that is trained, but is 0"),
+        (["finetune", "--epochs", "-2"], "--epochs must be at least 0, but is -2"),
+        (["finetune", "--source-epochs", "-2"], "--source-epochs must be at least 0, but is -2"),
         (["finetune", "--model", "x-net"], "unknown model 'x-net'; the nearest is 'flexnet-7', the known ones are "),
         (["evaluate"], "missing argument 'FILE'; see `restool evaluate --help`"),
-        (["evaluate", "x", "--test", "3"], "--test takes values of at least 4, but got 3"),
+        (["evaluate", "x", "--test", "3"], "--test must hold values of at least 4, but is 3"),
         (["evaluate", "x", "--protocols", "no"], "unknown protocol 'no'; the nearest is 'interpolate', the known ones"),
         (["import", "a.pt", "--out", "a.safetensors"], "the source must start with flexconv:, as in flexconv:model.pt"),
         (["import", "flexconv:a.pt"], "missing option '--out'; see `restool import --help`"),
@@ -103,26 +108,32 @@ def test_cuda_without_a_gpu_is_refused(restool, here, command, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     answer = restool(*command, "--device", "cuda")
     assert answer.status == 2
-    assert answer.message.endswith("there is none, so use --device cpu")
+    assert answer.message == (
+        "--device must be a device that torch can use, and it sees no NVIDIA GPU, but is 'cuda'; use cpu or auto"
+    )
     assert not list(here.iterdir())
 
 
 def test_too_little_memory_is_one_line(restool, here, monkeypatch):
-    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")):
-        monkeypatch.setattr("restool.data.load", lambda *_, error=error, **__: _throw(error))
+    told = (
+        "DefaultCPUAllocator: can't allocate memory: you tried to",
+        "Storage size calculation overflowed with sizes",
+    )
+    for error in (MemoryError(), *map(RuntimeError, told)):
+        monkeypatch.setattr("restool.transfer.run.load", lambda *_, error=error, **__: _throw(error))
         answer = restool("sweep")
         assert answer.status == 2
         assert answer.message.startswith("not enough memory; choose smaller sizes, a smaller --limit or")
 
 
 def test_a_defect_of_restool_itself_keeps_its_traceback(restool, here, monkeypatch):
-    monkeypatch.setattr("restool.data.load", lambda *_, **__: _throw(RuntimeError("shapes differ")))
+    monkeypatch.setattr("restool.transfer.run.load", lambda *_, **__: _throw(RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
         restool("sweep")
 
 
 def test_an_interrupt_says_how_to_go_on(restool, here, monkeypatch):
-    monkeypatch.setattr("restool.data.load", lambda *_, **__: _throw(KeyboardInterrupt()))
+    monkeypatch.setattr("restool.transfer.run.load", lambda *_, **__: _throw(KeyboardInterrupt()))
     answer = restool("sweep")
     assert answer.status == 130
     assert answer.message == "interrupted; the same command goes on from the last finished epoch and cell"

@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from restool.data import Dataset, load
-from restool.transfer import Outcome, ResultsFolder, Study, StudyConfig, plan
+from restool.recipe import DEFAULTS, Recipe
+from restool.records import ResultsFolder
+from restool.transfer import Cell, Study, StudyConfig, plan
 
 CHOICES = {
     "model": "flexnet[3,4]",
@@ -47,6 +49,11 @@ class Progress:
         assert done + self.steps[text] == steps
 
     @property
+    def tested(self) -> list[str]:
+        """Cells that were tested, in a few words each."""
+        return [text.removeprefix("test ") for text in self.activities if text.startswith("test")]
+
+    @property
     def trainings(self) -> dict[str, int]:
         """Steps of what was trained or fine-tuned."""
         return {text: steps for text, steps in self.steps.items() if not text.startswith("test")}
@@ -62,11 +69,14 @@ class Progress:
     def epoch(self, figures: dict[str, float]) -> None:
         pass
 
+    def at(self, number: int, of: int) -> None:
+        pass
+
     def waiting(self, cells: int) -> None:
         self.waits.append(cells)
 
-    def failed(self, text: str, reason: str) -> None:
-        self.failures.append((text, reason))
+    def failed(self, text: str, error: Exception) -> None:
+        self.failures.append((text, str(error)))
 
 
 class Lab:
@@ -78,7 +88,9 @@ class Lab:
         self.dataset = dataset
 
     def config(self, **choices: Any) -> StudyConfig:
-        return StudyConfig(**{**CHOICES, **choices})
+        choices = {**CHOICES, **choices}
+        recipe = Recipe(**{name: choices.pop(name) for name in DEFAULTS if name in choices})
+        return StudyConfig(**choices, recipe=recipe)
 
     def study(self, path: Path, progress: Progress | None = None, **choices: Any) -> Study:
         folder = ResultsFolder(path)
@@ -86,11 +98,14 @@ class Lab:
         config, device = self.config(**choices), torch.device("cpu")
         return Study(config, self.dataset, folder, device=device, progress=progress or Progress())
 
-    def plan(self, **choices: Any) -> list:
+    def plan(self, **choices: Any) -> list[Cell]:
         return plan(self.config(**choices), self.dataset)
 
-    def run(self, path: Path, progress: Progress | None = None, **choices: Any) -> Outcome:
-        return self.study(path, progress, **choices).run(self.plan(**choices))
+    def run(self, path: Path, progress: Progress | None = None, **choices: Any) -> list[Cell]:
+        """Run the study and give back the cells that failed."""
+        study = self.study(path, progress, **choices)
+        study.run()
+        return study.failed
 
     @staticmethod
     def records(path: Path) -> dict[str, dict]:

@@ -1,5 +1,6 @@
 """One cell, for laws of keys and records."""
 
+from restool.recipe import Recipe
 from restool.transfer import Cell, SourceRun
 
 RUN = SourceRun(
@@ -9,9 +10,7 @@ RUN = SourceRun(
     limit=None,
     source=16,
     seed=0,
-    alias_penalty="none",
     epochs=8,
-    batch_size=64,
-    learning_rate=0.01,
+    recipe=Recipe(alias_penalty="none", batch_size=64, learning_rate=0.01),
 )
 CELL = Cell(run=RUN, target=32, protocol="requery")

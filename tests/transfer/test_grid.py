@@ -6,13 +6,13 @@ import math
 
 import pytest
 import torch
-from restool.transfer.grid import describe
 
 from restool.data import Batches
 from restool.errors import UsageError
 from restool.models import ModelSpec
 from restool.training import load_checkpoint, load_model
 from restool.transfer import Cell, evaluate_model
+from restool.transfer.trainer import Trainer
 
 EPOCH = 2  # steps
 
@@ -74,8 +74,8 @@ def test_fine_tuning_starts_from_the_source_model_and_leaves_it_alone(lab, finis
 
 def test_a_second_run_does_nothing(lab, finished):
     before, progress = snapshot(finished), lab.progress()
-    outcome = lab.run(finished, progress)
-    assert (outcome.done, outcome.failed, progress.activities) == ([], [], [])
+    assert lab.run(finished, progress) == []
+    assert progress.activities == []
     assert snapshot(finished) == before
 
 
@@ -83,8 +83,8 @@ def test_a_second_run_does_nothing(lab, finished):
 def test_a_deleted_record_is_the_only_one_made_again(lab, finished, folder, index):
     cell, before, progress = lab.plan()[index], snapshot(folder), lab.progress()
     (folder / "records" / f"{cell.key}.json").unlink()
-    assert lab.run(folder, progress).done == [cell]
-    assert [text for text in progress.activities if text.startswith("test")] == [f"test {describe(cell)}"]
+    assert lab.run(folder, progress) == []
+    assert progress.tested == [str(cell)]
     assert sum(progress.trainings.values()) == 0
     after = snapshot(folder)
     changed = {file for file in before if after.pop(file) != before[file]}
@@ -95,9 +95,10 @@ def test_a_deleted_record_is_the_only_one_made_again(lab, finished, folder, inde
 
 def test_new_targets_are_added_to_what_is_there(lab, finished, folder):
     progress = lab.progress()
-    outcome = lab.run(folder, progress, test=(10, 12, 14), finetune_epochs=0)
-    assert [(cell.target, cell.protocol) for cell in outcome.done] == [
-        (14, name) for name in ("requery", "bandlimit", "as-is", "resize", "bn-recalibrate")
+    lab.run(folder, progress, test=(10, 12, 14), finetune_epochs=0)
+    assert progress.tested == [
+        f"flexnet[3,4] 8 -> 14 px, {name}, seed 0"
+        for name in ("requery", "bandlimit", "as-is", "resize", "bn-recalibrate")
     ]
     assert lab.records(folder).items() >= lab.records(finished).items()
 
@@ -105,12 +106,11 @@ def test_new_targets_are_added_to_what_is_there(lab, finished, folder):
 def test_every_source_run_has_a_model_of_its_own(lab, tmp_path):
     choices = {"seeds": (0, 1), "train": (8, 9), "epochs": 0}
     study = lab.study(tmp_path, **choices)
-    runs = list(dict.fromkeys(cell.run for cell in lab.plan(**choices)))
-    assert len(runs) == 4
-    for run in [*runs, *reversed(runs)]:
+    assert len(study.runs) == 4
+    for run in [*study.runs, *reversed(study.runs)]:
         torch.manual_seed(run.seed)
         expected = ModelSpec("flexnet[3,4]", 10, 3, run.source).build()
-        model = study.source_model(run)
+        model = study.trainer.source(run).model
         assert str(model) == str(expected)  # it shows the reference size
         assert torch.equal(model.head.weight, expected.head.weight)
 
@@ -118,15 +118,14 @@ def test_every_source_run_has_a_model_of_its_own(lab, tmp_path):
 def test_every_training_of_a_study_has_a_seed_of_its_own(lab, tmp_path, monkeypatch):
     seeds = []
 
-    def train(model, batches, recipe, *, seed, watch, **options):
+    def train(model, batches, recipe, *, epochs, seed, watch, **options):
         seeds.append(seed)
-        for _ in range(recipe.epochs * len(batches)):
+        for _ in range(epochs * len(batches)):
             watch.step()
 
-    monkeypatch.setattr("restool.transfer.grid.train", train)
+    monkeypatch.setattr("restool.transfer.trainer.train", train)
     for _ in range(2):
-        study, cells = lab.study(tmp_path, seeds=(0, 1)), lab.plan(seeds=(0, 1))
-        study.run([cell for cell in cells if cell.protocol in ("source", "finetune")])
+        lab.run(tmp_path, seeds=(0, 1), protocols=())
         for file in (tmp_path / "records").iterdir():
             file.unlink()
     assert seeds[:6] == seeds[6:]
@@ -134,10 +133,11 @@ def test_every_training_of_a_study_has_a_seed_of_its_own(lab, tmp_path, monkeypa
     assert {seeds[0], seeds[3]} == {0, 1}
 
 
-def test_fine_tuning_by_zero_epochs_changes_nothing(lab, folder):
+def test_fine_tuning_by_zero_epochs_changes_nothing(lab, folder, monkeypatch):
     cells = lab.plan()
     requery, tuned = cells[1], Cell(run=cells[0].run, target=cells[1].target, protocol="finetune")
-    assert lab.study(folder, finetune_epochs=0).run([tuned]).failed == []
+    monkeypatch.setattr("restool.transfer.study.plan", lambda config, dataset: [tuned])
+    assert lab.run(folder, finetune_epochs=0) == []
     records = lab.records(folder)
     assert requery.protocol == "requery"
     assert records[tuned.key]["result"] == records[requery.key]["result"]
@@ -151,18 +151,18 @@ def test_records_tell_the_time_of_their_own_training(lab, finished):
         assert all(math.isfinite(seconds) and seconds >= 0 for seconds in timing.values())
 
 
-def test_a_source_model_is_not_changed_by_the_cells_that_use_it(lab, folder):
-    study, cells = lab.study(folder), lab.plan()
-    model = study.source_model(cells[0].run)
-    before = copy.deepcopy(model.state_dict())
+def test_a_source_model_is_loaded_once_and_not_changed_by_the_cells_that_use_it(lab, folder, monkeypatch):
+    study, sources, source = lab.study(folder), [], Trainer.source
+    monkeypatch.setattr(Trainer, "source", lambda trainer, run: sources.append(source(trainer, run)) or sources[-1])
+    before = copy.deepcopy(study.trainer.source(study.runs[0]).model.state_dict())
     for file in (folder / "records").iterdir():
         file.unlink()
-    for cell in cells:
+    for cell in study.cells:
         if cell.protocol == "finetune":
             (folder / "checkpoints" / f"{cell.key}.safetensors").unlink()
-    study.run(cells)
-    assert study.source_model(cells[0].run) is model
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    study.run()
+    assert len(sources) == 2
+    assert all(torch.equal(value, before[key]) for key, value in sources[1].model.state_dict().items())
 
 
 def test_evaluation_rejects_images_that_do_not_fit_and_training_in_disguise(lab, finished):
@@ -170,7 +170,7 @@ def test_evaluation_rejects_images_that_do_not_fit_and_training_in_disguise(lab,
     spec, device = checkpoint.spec, torch.device("cpu")
     with pytest.raises(UsageError, match="^finetune trains the model; use `restool finetune`$"):
         evaluate_model(model, spec, lab.dataset, [8], protocols=["finetune"], device=device)
-    message = r"^flexnet\[3,4\] takes 1 channels and 7 classes, but gabors has 3 and 10; choose another --dataset$"
+    message = r"^flexnet\[3,4\] takes 1 channels and 7 classes, but gabors has 3 and 10; choose another `dataset`$"
     with pytest.raises(UsageError, match=message):
         evaluate_model(model, ModelSpec(spec.name, 7, 1, 8), lab.dataset, [8], device=device)
     message = "^flextcn-2 takes sequences, and data sets hold images; choose an image model$"

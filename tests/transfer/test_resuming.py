@@ -20,7 +20,7 @@ def test_a_study_stopped_at_a_step_resumes_to_the_same_records(lab, finished, tm
         lab.run(tmp_path, lab.progress(stop_after=step))
     assert not [file for file in tmp_path.rglob("*") if file.suffix == ".tmp"]
     progress = lab.progress()
-    assert lab.run(tmp_path, progress).failed == []
+    assert lab.run(tmp_path, progress) == []
     assert lab.records(tmp_path) == lab.records(finished)
     checkpoints = sorted((finished / "checkpoints").iterdir())
     for expected, actual in zip(checkpoints, sorted((tmp_path / "checkpoints").iterdir()), strict=True):
@@ -54,28 +54,29 @@ def test_a_training_that_another_process_began_is_not_timed_as_if_it_were_whole(
     assert set(json.loads(record.read_text())["timing"]) == {"evaluate_seconds"}
 
 
-def test_a_cell_that_fails_is_listed_and_the_others_are_done(lab, folder):
-    cells = lab.plan()
+def test_a_cell_that_fails_is_listed_and_the_others_are_done(lab, folder, monkeypatch):
+    cells, progress = lab.plan(), lab.progress()
     bad = Cell(run=cells[0].run, target=12, protocol="interpolate")
     missing = cells[2:5]
     for cell in missing:
         (folder / "records" / f"{cell.key}.json").unlink()
-    progress = lab.progress()
-    outcome = lab.study(folder, progress).run([missing[0], bad, *missing[1:]])
-    assert (outcome.done, outcome.failed) == (missing, [bad])
+    wanted = [missing[0], bad, *missing[1:]]
+    monkeypatch.setattr("restool.transfer.study.plan", lambda config, dataset: wanted)
+    assert lab.run(folder, progress) == [bad]
+    assert lab.study(folder).missing() == [bad]
     reason = "protocol 'interpolate' does not apply to this model; requery, bandlimit, as-is, resize, bn-recalibrate do"
     assert progress.failures == [("flexnet[3,4] 8 -> 12 px, interpolate, seed 0", reason)]
+    assert progress.tested == [str(cell) for cell in missing]
     assert not (folder / "records" / f"{bad.key}.json").exists()
 
 
 def test_a_run_that_diverges_fails_its_cells_and_leaves_no_record(lab, tmp_path):
     progress = lab.progress()
-    outcome = lab.run(tmp_path, progress, learning_rate=1e30, protocols=("requery",), test=(10,), finetune_epochs=0)
-    assert outcome.done == []
-    assert [cell.protocol for cell in outcome.failed] == ["source", "requery"]
+    failed = lab.run(tmp_path, progress, learning_rate=1e30, protocols=("requery",), test=(10,), finetune_epochs=0)
+    assert [cell.protocol for cell in failed] == ["source", "requery"]
     for _, reason in progress.failures:
         assert reason.startswith("the loss became nan in epoch ")
-        assert reason.endswith(" of 2; lower --learning-rate")
+        assert reason.endswith(" of 2; lower `learning_rate`")
     assert len(progress.activities) == 1  # tried once, not once a cell
     assert not (tmp_path / "records").exists()
 
@@ -85,7 +86,7 @@ def test_a_damaged_checkpoint_fails_its_cells_in_one_line(lab, folder):
     (folder / "checkpoints" / f"{cells[0].run.key}.safetensors").write_bytes(b"half a file")
     (folder / "records" / f"{cells[1].key}.json").unlink()
     progress = lab.progress()
-    assert lab.run(folder, progress).failed == [cells[1]]
+    assert lab.run(folder, progress) == [cells[1]]
     assert "is damaged or no safetensors file" in progress.failures[0][1]
 
 
@@ -94,7 +95,7 @@ def test_an_error_that_nobody_can_mend_is_not_swallowed(lab, folder, monkeypatch
         raise ZeroDivisionError
 
     (folder / "records" / f"{lab.plan()[1].key}.json").unlink()
-    monkeypatch.setattr("restool.transfer.grid.correct_predictions", broken)
+    monkeypatch.setattr("restool.transfer.study.correct_predictions", broken)
     with pytest.raises(ZeroDivisionError):
         lab.run(folder)
 
@@ -112,9 +113,9 @@ def test_a_cell_that_another_process_holds_is_waited_for(lab, folder, monkeypatc
         if len(waits) == 2:
             lock.__exit__(None, None, None)
 
-    monkeypatch.setattr("restool.transfer.grid.time.sleep", sleep)
-    outcome = study.run(cells)
-    assert outcome.done == [cells[2], cells[1]]
+    monkeypatch.setattr("restool.transfer.turns.time.sleep", sleep)
+    study.run()
+    assert progress.tested == [str(cells[2]), str(cells[1])]
     assert len(waits) == 2
     assert progress.waits == [1, 1]
 
@@ -132,15 +133,15 @@ def test_a_cell_that_another_process_has_finished_meanwhile_is_not_repeated(lab,
         record.write_bytes(content)
         lock.__exit__(None, None, None)
 
-    monkeypatch.setattr("restool.transfer.grid.time.sleep", sleep)
-    assert study.run([cell]).failed == []
-    assert progress.activities == []
+    monkeypatch.setattr("restool.transfer.turns.time.sleep", sleep)
+    study.run()
+    assert study.failed == progress.activities == []
     assert record.read_bytes() == content
 
 
 def test_a_source_model_that_another_process_trains_is_waited_for(lab, tmp_path, monkeypatch):
     cells, progress = lab.plan(test=(10,), finetune_epochs=0, epochs=1), lab.progress()
-    study = lab.study(tmp_path, progress, epochs=1)
+    study = lab.study(tmp_path, progress, test=(10,), finetune_epochs=0, epochs=1)
     lock = study.folder.lock(cells[0].run.key)
     lock.__enter__()
 
@@ -152,7 +153,8 @@ def test_a_source_model_that_another_process_trains_is_waited_for(lab, tmp_path,
         waits.append(seconds)
         lock.__exit__(None, None, None)
 
-    monkeypatch.setattr("restool.transfer.grid.time.sleep", sleep)
-    assert study.run(cells).done == cells
+    monkeypatch.setattr("restool.transfer.turns.time.sleep", sleep)
+    study.run()
+    assert progress.tested == [str(cell) for cell in cells]
     assert len(waits) == 1
     assert list(progress.trainings) == ["train flexnet[3,4] at 8 px, seed 0"]

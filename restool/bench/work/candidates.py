@@ -22,6 +22,8 @@ from restool.nn import ContinuousConv, use_method
 from restool.nn.together import sample_together
 
 BASELINE = "conv2d"
+LARGEST_WIDTH = 1e30
+"""Wider masks are flat all the same, and float32 ends at 3e38."""
 
 Convolution = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(signal, kernel, bias) -> output."""
@@ -113,8 +115,8 @@ def _positive(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise ArgumentError("sigma", "must be initial, whole or numbers above 0 such as 0.05,0.3", text)
+    if not 0 < value <= LARGEST_WIDTH:
+        raise ArgumentError("sigma", "must be initial, whole or numbers above 0 up to 1e30 such as 0.05,0.3", text)
     return value
 
 

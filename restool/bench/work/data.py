@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from restool.arguments import Knob, check_knobs
+from restool.arguments import MOST_IMAGES, Knob, check_knobs
 from restool.bench.harness.compare import Candidate, Case, Deviation
 from restool.bench.harness.floor import Count
 from restool.bench.work.counts import FLOAT
@@ -46,8 +46,8 @@ class DataBench:
     kind: ClassVar[str] = "data"
 
     sizes: tuple[int, ...] = (16, 32)
-    images: Annotated[int, Knob("Images an epoch.", "N", least=1)] = 2000
-    batch: Annotated[int, Knob("Images a batch.", "N", least=1)] = 64
+    images: Annotated[int, Knob("Images an epoch.", "N", least=1, most=MOST_IMAGES)] = 2000
+    batch: Annotated[int, Knob("Images a batch.", "N", least=1, most=MOST_IMAGES)] = 64
     workers: Annotated[int, Knob("Processes of torchvision's.", "N", least=0, most=1024)] = 0
 
     def __post_init__(self) -> None:

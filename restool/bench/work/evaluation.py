@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import nn
 
-from restool.arguments import LARGEST_SIZE, SMALLEST_SIZE, Knob, check_knobs
+from restool.arguments import LARGEST_SIZE, MOST_IMAGES, SMALLEST_SIZE, Knob, check_knobs
 from restool.bench.harness.compare import Candidate, Case
 from restool.bench.work.candidates import BASELINE, MaskWidth, convolve, truth_of, with_dense
 from restool.bench.work.counts import evaluation_costs
@@ -42,7 +42,7 @@ class EvalBench:
     source: Annotated[int, Knob("Pixels in training.", "N", least=SMALLEST_SIZE, most=LARGEST_SIZE)] = 16
     sizes: tuple[int, ...] = (32,)
     widths: tuple[MaskWidth, ...]
-    batch: Annotated[int, Knob("Images a call.", "N", least=1)] = 100
+    batch: Annotated[int, Knob("Images a call.", "N", least=1, most=MOST_IMAGES)] = 100
     own: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

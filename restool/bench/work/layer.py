@@ -8,15 +8,16 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from restool.arguments import Knob, check_knobs
+from restool.arguments import MOST_IMAGES, Knob, check_knobs, require_value
 from restool.bench.harness.compare import Candidate, Case
 from restool.bench.work.candidates import MaskWidth, built_in, choices, load_factory, sample_alone, truth_of
 from restool.bench.work.counts import layer_costs
 from restool.bench.work.reference import Errors, Truth, joint_error, largest_error
 from restool.correlation import RATES
-from restool.errors import ArgumentError
 from restool.models.layers import LAYER_KINDS
 from restool.nn import ContinuousConv
+
+CHANNELS = Knob("In, or out.", "N", least=1, most=65_536)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +34,14 @@ class LayerBench:
         own: factories of the user's, called with the channels; they give modules [B, I, H, W] -> [B, O, H, W].
 
     Raises:
-        UsageError: a number below 1.
+        UsageError: a number out of range.
     """
 
     kind: ClassVar[str] = "layer"
 
     sizes: tuple[int, ...] = (32,)
     widths: tuple[MaskWidth, ...]
-    batch: Annotated[int, Knob("Images a call.", "N", least=1)] = 64
+    batch: Annotated[int, Knob("Images a call.", "N", least=1, most=MOST_IMAGES)] = 64
     channels: tuple[int, int] = (24, 24)
     backward: bool = True
     candidates: tuple[str, ...]
@@ -48,8 +49,8 @@ class LayerBench:
 
     def __post_init__(self) -> None:
         check_knobs(self)
-        if min(self.channels) < 1:
-            raise ArgumentError("channels", "must be at least 1", min(self.channels))
+        for count in self.channels:
+            require_value("channels", count, int, CHANNELS)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import nn
 
-from restool.arguments import Knob, check_knobs
+from restool.arguments import MOST_IMAGES, Knob, check_knobs
 from restool.bench.harness.compare import Candidate, Case
 from restool.bench.work.candidates import MaskWidth, built_in, choices, truth_of
 from restool.bench.work.counts import training_costs
@@ -49,7 +49,7 @@ class StepBench:
     model: str = "flexnet-7"
     sizes: tuple[int, ...] = (16,)
     widths: tuple[MaskWidth, ...]
-    batch: Annotated[int, Knob("Images a step.", "N", least=2, because="batch norm needs it")] = 64
+    batch: Annotated[int, Knob("Images a step.", "N", least=2, most=MOST_IMAGES, because="batch norm needs it")] = 64
     candidates: tuple[str, ...]
     own: tuple[str, ...] = ()
     memory: bool = False

@@ -1,0 +1,167 @@
+"""Numbers on the command line: one out of range names the option that was typed, whatever the command calls it."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from types import UnionType
+from typing import Annotated, Union, get_args, get_origin
+
+import pytest
+import torch
+import typer
+from typer.models import OptionInfo
+
+from restool.cli.app import app
+from restool.cli.parsing import number, whole_number
+from restool.models import ModelSpec
+from restool.training import Checkpoint, save_checkpoint
+
+HUGE = "1" + "0" * 20
+"""No tensor has so many elements."""
+POSITIVE = ("0", "-1", "nan")
+SIZES = ("3", "0", "-1", "8,3", "65537", "8..65537")
+TRAINING = {
+    "--epochs": ("-1", HUGE),
+    "--batch-size": ("1", "0", HUGE),
+    "--learning-rate": (*POSITIVE, "inf", "2e30"),
+    "--weight-decay": ("-1", "nan", "inf"),
+    "--limit": ("0", "-1"),
+    "--seeds": ("-1", "4294967296", HUGE),
+    "--train": SIZES,
+    "--time-limit": POSITIVE,
+}
+RUNNING = {
+    "--size": SIZES,
+    "--batch": ("0", "-1", HUGE),
+    "--threads": ("0", "-1", HUGE),
+    "--repeats": ("0", "-1"),
+    "--seconds": POSITIVE,
+    "--give-up": POSITIVE,
+}
+WIDTHS = {"--sigma": (*POSITIVE, "inf", "1e300", "0.1,0")}
+REFUSED = {
+    "sweep": TRAINING | {"--test": SIZES, "--finetune-epochs": ("-1", HUGE)},
+    "finetune": TRAINING | {"--test": SIZES, "--source-epochs": ("-1", HUGE)},
+    "train": TRAINING | {"--epochs": ("0", "-1", HUGE)},
+    "evaluate": {"--test": SIZES, "--limit": ("0", "-1")},
+    "import": {"--reference-size": ("0", "3", "-1", "65537", HUGE)},
+    "figure kernel": {"--seed": ("-1", "4294967296")},
+    "bench layer": RUNNING | WIDTHS | {"--channels": ("0", "-1", "24:0", "0:24", HUGE)},
+    "bench step": RUNNING | WIDTHS | {"--batch": ("1", "0", HUGE)},
+    "bench eval": RUNNING | WIDTHS | {"--source": ("3", "0", "-1", "65537")},
+    "bench data": RUNNING | {"--images": ("0", "-1", HUGE), "--workers": ("-1", HUGE)},
+}
+"""Values that are no good, by command and option."""
+NEEDED = {"evaluate": ["model.safetensors"], "import": ["flexconv:model.pt", "--out", "new.safetensors"]}
+"""What else these commands take before they look at a number."""
+LISTS = {"SIZES", "SEEDS", "WIDTHS"}
+"""What the help calls text that holds numbers; beside these, all options in which a number is an N."""
+
+
+def registered(tree: typer.Typer, path: str = "") -> Iterator[tuple[str, inspect.Signature]]:
+    """Every command as it is typed, with what it takes."""
+    for info in tree.registered_commands:
+        name = info.name or info.callback.__name__
+        yield f"{path}{name}", inspect.signature(info.callback, eval_str=True)
+    for group in tree.registered_groups:
+        yield from registered(group.typer_instance, f"{path}{group.name} ")
+
+
+def numeric_options(tree: typer.Typer) -> Iterator[tuple[str, OptionInfo, type]]:
+    """Command, option and type of all that take numbers, alone or in a list."""
+    for command, signature in registered(tree):
+        for parameter in signature.parameters.values():
+            kind, *notes = get_args(parameter.annotation) if get_origin(parameter.annotation) is Annotated else [None]
+            kinds = {kind, *get_args(kind)} if get_origin(kind) in (Union, UnionType) else {kind}
+            for option in notes:
+                if isinstance(option, OptionInfo) and (option.metavar in {*LISTS, "N"} or kinds & {int, float}):
+                    yield command, option, next(iter(kinds & {int, float}), str)
+
+
+def typed(option: OptionInfo) -> str:
+    """An option as it is typed; inside `Annotated`, Typer keeps it where a default would be."""
+    return str(option.default)
+
+
+OPTIONS = [(command, typed(option), kind) for command, option, kind in numeric_options(app)]
+
+
+@pytest.fixture
+def files(here):
+    """A checkpoint of restool's, and as much of one of the official code as is read before its numbers are used."""
+    spec = ModelSpec("flexnet[4,4]-conv3")
+    save_checkpoint(here / "model.safetensors", Checkpoint(spec=spec, model=spec.build().state_dict()))
+    shapes = {"cconv1.weight": (4, 3, 3, 3), "norm1.weight": (4,), "blocks.0.norm2.weight": (4,)}
+    shapes["out_layer.weight"] = (10, 4, 1, 1)
+    torch.save({name: torch.zeros(shape) for name, shape in shapes.items()}, here / "model.pt")
+    return here
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        (command, option, value)
+        for command, options in REFUSED.items()
+        for option, values in options.items()
+        for value in values
+    ],
+)
+def test_a_number_out_of_range_names_its_option(restool, files, command, option, value):
+    before = sorted(files.rglob("*"))
+    answer = restool(*command.split(), *NEEDED.get(command, []), option, value)
+    assert answer.status == 2
+    assert re.fullmatch(rf"{option} must .+, but is .+", answer.message)
+    assert "`" not in answer.message
+    assert not answer.out
+    assert sorted(files.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("command", "option", "kind"), [case for case in OPTIONS if case[2] is not str])
+def test_text_for_a_number_names_the_option_and_what_it_takes(restool, files, command, option, kind):
+    answer = restool(*command.split(), *NEEDED.get(command, []), option, "x")
+    assert answer.status == 2
+    what = {int: "a whole number", float: "a number"}[kind]
+    assert answer.message == (
+        f"invalid value for '{option}': it takes {what}, but got 'x'; see `restool {command} --help`"
+    )
+
+
+def test_every_option_that_takes_numbers_has_a_case():
+    cases = {(command, option) for command, options in REFUSED.items() for option in options}
+    assert {(command, option) for command, option, _ in OPTIONS} == cases
+
+
+def test_an_option_that_parses_numbers_is_one_that_takes_them():
+    parsers = {whole_number: int, number: float, None: str}
+    for command, option, kind in numeric_options(app):
+        assert parsers[option.parser] is kind, (command, typed(option))
+    numeric = {id(option) for _, option, _ in numeric_options(app)}
+    for _, signature in registered(app):
+        for parameter in signature.parameters.values():
+            for note in get_args(parameter.annotation)[1:]:
+                assert id(note) in numeric or getattr(note, "parser", None) is None
+
+
+def test_a_new_numeric_option_would_be_noticed():
+    tree, group = typer.Typer(), typer.Typer()
+
+    @tree.command()
+    def plain(
+        flag: Annotated[bool, typer.Option("--flag")] = False,
+        count: Annotated[int | None, typer.Option("--count")] = None,
+        word: Annotated[str, typer.Option("--word", metavar="NAME")] = "",
+    ) -> None: ...
+
+    @group.command("other")
+    def command(
+        rate: Annotated[float, typer.Option("--rate")] = 0.5,
+        sizes: Annotated[str, typer.Option("--sizes", metavar="SIZES")] = "8",
+    ) -> None: ...
+
+    tree.add_typer(group, name="group")
+    found = {(command, typed(option), kind) for command, option, kind in numeric_options(tree)}
+    assert found == {
+        ("plain", "--count", int),
+        ("group other", "--rate", float),
+        ("group other", "--sizes", str),
+    }
