@@ -11,15 +11,12 @@ from torch import nn
 from restool.nn import ContinuousConv
 from restool.testing import assert_close
 from restool.transfer import resolve_protocol
-from restool.transfer.cache import CACHE, KernelCache, weights_digest
+from restool.transfer.cache import LIMIT, KernelCache, weights_digest
 
 
 @pytest.fixture
-def cache(monkeypatch):
-    """An empty cache in the place of the process's own."""
-    empty = KernelCache()
-    monkeypatch.setattr("restool.transfer.layers.CACHE", empty)
-    return empty
+def cache():
+    return KernelCache()
 
 
 @pytest.fixture
@@ -49,23 +46,23 @@ def test_a_kernel_is_made_once_for_all_batches_and_protocols_of_a_size(cache, sa
     model = trained("flexnet[3,4]")
     samplings.clear()
     for protocol in ("requery", "bn-recalibrate", "requery"):
-        moved = resolve_protocol(protocol).apply(model, 8, 12, calibration=[images(12)])
+        moved = resolve_protocol(protocol).apply(model, 8, 12, calibration=[images(12)], kernels=cache)
         for _ in range(3):
             moved(images(12))
     assert len(samplings) == len(layers(model)) == 3
-    resolve_protocol("bandlimit").apply(model, 8, 12)(images(12))
-    resolve_protocol("requery").apply(model, 8, 10)(images(10))
+    resolve_protocol("bandlimit").apply(model, 8, 12, kernels=cache)(images(12))
+    resolve_protocol("requery").apply(model, 8, 10, kernels=cache)(images(10))
     assert len(samplings) == 9  # another rule and another size are other kernels
 
 
 @pytest.mark.parametrize("protocol", ["requery", "bandlimit", "as-is"])
 def test_no_result_is_stale_after_the_weights_changed(cache, protocol):
     model = trained("flexnet[3,4]")
-    before = resolve_protocol(protocol).apply(model, 8, 12)(images(12))
+    before = resolve_protocol(protocol).apply(model, 8, 12, kernels=cache)(images(12))
     with torch.no_grad():
         model.stem.kernel.output.bias += 0.1
         model.blocks[0].conv2.mask.sigma *= 1.5
-    after = resolve_protocol(protocol).apply(model, 8, 12)(images(12))
+    after = resolve_protocol(protocol).apply(model, 8, 12, kernels=cache)(images(12))
     assert torch.equal(after, fresh(model, protocol, 12))
     assert not torch.allclose(after, before)
 
@@ -73,7 +70,7 @@ def test_no_result_is_stale_after_the_weights_changed(cache, protocol):
 @pytest.mark.parametrize("change", ["in place", "exchanged", "state dict", "dtype"])
 def test_no_result_is_stale_after_a_moved_model_itself_changed(cache, change):
     model = trained("flexnet[3,4]")
-    moved = resolve_protocol("requery").apply(model, 8, 12)
+    moved = resolve_protocol("requery").apply(model, 8, 12, kernels=cache)
     before = moved(images(12))
     stem, changed = moved.stem.layer, copy.deepcopy(model)
     with torch.no_grad():
@@ -98,12 +95,12 @@ def test_no_result_is_stale_after_a_moved_model_itself_changed(cache, change):
 def test_kernels_are_freed_when_their_weights_are_gone(cache):
     model, other = trained("flexnet[3,4]"), trained("flexnet[4,4]")
     for each in (model, other):
-        resolve_protocol("requery").apply(each, 8, 12)(images(12))
+        resolve_protocol("requery").apply(each, 8, 12, kernels=cache)(images(12))
     held = {key for key in cache.kernels}
     assert len(held) == 6
     with torch.no_grad():
         model.stem.bias += 1
-    resolve_protocol("requery").apply(model, 8, 12)  # its first layer has other weights now
+    resolve_protocol("requery").apply(model, 8, 12, kernels=cache)  # its first layer has other weights now
     assert len(cache.kernels) == 5
     del model
     gc.collect()
@@ -116,35 +113,29 @@ def test_kernels_are_freed_when_their_weights_are_gone(cache):
 
 
 @pytest.mark.parametrize("limit", [0, 1000, 20_000, 100_000])
-def test_memory_is_bounded_and_what_is_dropped_changes_no_result(monkeypatch, limit):
+def test_memory_is_bounded_and_what_is_dropped_changes_no_result(limit):
     model = trained("flexnet[3,4]")
     for layer in layers(model):
         layer.method = "basis"
     expected = {size: fresh(model, "requery", size) for size in (8, 12, 16)}
-    small = KernelCache(limit)
-    monkeypatch.setattr("restool.transfer.layers.CACHE", small)
+    cache = KernelCache(limit)
     unmixed = 3 * 100_000  # the most that three layers' basis functions take here
     for size in (8, 12, 16, 8, 12):
-        assert_close(resolve_protocol("requery").apply(model, 8, size)(images(size)), expected[size])
-        assert small.bytes <= limit + unmixed
-        assert {key.size for key in small.kernels} >= {(size, size)}
+        assert_close(resolve_protocol("requery").apply(model, 8, size, kernels=cache)(images(size)), expected[size])
+        assert cache.bytes <= limit + unmixed
+        assert {key.size for key in cache.kernels} >= {(size, size)}
 
 
-def test_kernels_of_other_sizes_make_room_first(monkeypatch, samplings):
+def test_kernels_of_other_sizes_make_room_first(cache, samplings):
     model = trained("flexnet[3,4]")
-    probe = KernelCache()
-    monkeypatch.setattr("restool.transfer.layers.CACHE", probe)
-    resolve_protocol("requery").apply(model, 8, 12)(images(12))
-    one_size = probe.bytes
-    small = KernelCache(int(1.2 * one_size))
-    monkeypatch.setattr("restool.transfer.layers.CACHE", small)
+    resolve_protocol("requery").apply(model, 8, 12, kernels=cache)(images(12))
+    cache = KernelCache(int(1.2 * cache.bytes))
+    resolve_protocol("requery").apply(model, 8, 12, kernels=cache)(images(12))
+    resolve_protocol("requery").apply(model, 8, 11, kernels=cache)(images(11))
+    assert {key.size for key in cache.kernels} >= {(11, 11)}
+    assert cache.bytes <= cache.limit
     samplings.clear()
-    resolve_protocol("requery").apply(model, 8, 12)(images(12))
-    resolve_protocol("requery").apply(model, 8, 11)(images(11))
-    assert {key.size for key in small.kernels} >= {(11, 11)}
-    assert small.bytes <= small.limit
-    samplings.clear()
-    resolve_protocol("requery").apply(model, 8, 11)(images(11))
+    resolve_protocol("requery").apply(model, 8, 11, kernels=cache)(images(11))
     assert not samplings
 
 
@@ -153,7 +144,7 @@ def test_equal_weights_share_their_kernels(cache, samplings):
     twin = copy.deepcopy(model)
     samplings.clear()
     for each in (model, twin):
-        resolve_protocol("requery").apply(each, 8, 12)(images(12))
+        resolve_protocol("requery").apply(each, 8, 12, kernels=cache)(images(12))
     assert len(samplings) == 3
 
 
@@ -177,5 +168,7 @@ def test_a_digest_tells_apart_everything_that_changes_the_output():
     assert len(set(digests)) == len(digests) - 1
 
 
-def test_the_process_has_one_bounded_cache():
-    assert 0 < CACHE.limit <= 1 << 30
+def test_a_study_has_one_bounded_cache_and_another_study_its_own(lab, tmp_path):
+    first, second = lab.study(tmp_path), lab.study(tmp_path)
+    assert first.kernels is not second.kernels
+    assert 0 < first.kernels.limit == LIMIT <= 1 << 30

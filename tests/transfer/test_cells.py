@@ -7,6 +7,7 @@ import pytest
 from example import CELL, RUN
 
 from restool.data import load
+from restool.recipe import Recipe
 from restool.transfer import Cell, SourceRun, StudyConfig, plan
 
 OTHER = {
@@ -16,25 +17,30 @@ OTHER = {
     "limit": 100,
     "source": 17,
     "seed": 1,
-    "alias_penalty": "gabor",
     "epochs": 9,
+}
+OTHER_RECIPE = {
+    "alias_penalty": "gabor",
     "batch_size": 63,
     "learning_rate": 0.0100001,
     "precision": "bfloat16",
+    "weight_decay": 1e-9,
 }
 OTHER_CELL = {"target": 33, "protocol": "as-is", "finetune_epochs": 1}
 
 
 def test_the_key_of_an_example_never_changes():
-    # whoever changes it takes from every user the records made so far: raise FORMAT instead
+    # whoever changes it takes from every user the records made so far: raise RECORD_FORMAT instead
     assert RUN.key == "0c78f79c96504970"
     assert CELL.key == "9429a598df292d14"
 
 
 def test_a_key_changes_with_every_field():
-    assert set(OTHER) == {field.name for field in fields(SourceRun)}
+    assert {"recipe", *OTHER} == {field.name for field in fields(SourceRun)}
+    assert set(OTHER_RECIPE) == {field.name for field in fields(Recipe)}
     assert {"run", *OTHER_CELL} == {field.name for field in fields(Cell)}
     runs = [RUN, *(replace(RUN, **{name: value}) for name, value in OTHER.items())]
+    runs += [replace(RUN, recipe=replace(RUN.recipe, **{name: value})) for name, value in OTHER_RECIPE.items()]
     assert len({run.key for run in runs}) == len(runs)
     cells = [*(Cell(run=run, target=32, protocol="requery") for run in runs)]
     cells += [replace(CELL, **{name: value}) for name, value in OTHER_CELL.items()]
@@ -52,17 +58,17 @@ def test_a_rate_is_the_same_whether_written_as_1_or_as_1_0(lab):
     assert [cell.key for cell in whole] == [cell.key for cell in real]
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_fields_of_a_cell_are_flat_and_complete_but_for_the_usual_precision(precision):
-    run = replace(RUN, precision=precision)
+@pytest.mark.parametrize("later", [{}, {"precision": "bfloat16"}, {"precision": "bfloat16", "weight_decay": 0.1}])
+def test_the_fields_of_a_cell_are_flat_and_complete_but_for_later_ones_that_are_as_usual(later):
+    run = replace(RUN, recipe=replace(RUN.recipe, **later))
     told = {field.name: getattr(run, field.name) for field in fields(SourceRun)}
-    if precision == "float32":
-        del told["precision"]
+    del told["recipe"]
+    told |= {"alias_penalty": "none", "batch_size": 64, "learning_rate": 0.01, **later}
     assert replace(CELL, run=run).fields == {**told, "target": 32, "protocol": "requery", "finetune_epochs": 0}
 
 
 @pytest.mark.parametrize("finetune_epochs", [0, 3])
-@pytest.mark.parametrize("protocols", [None, ("resize", "requery+bn-recalibrate")])
+@pytest.mark.parametrize("protocols", ["all", ("resize", "requery+bn-recalibrate")])
 def test_a_study_has_exactly_its_cells(finetune_epochs, protocols):
     dataset = load("gabors", limit=20)
     config = StudyConfig(
@@ -74,11 +80,9 @@ def test_a_study_has_exactly_its_cells(finetune_epochs, protocols):
         finetune_epochs=finetune_epochs,
         protocols=protocols,
         limit=20,
-        batch_size=10,
-        learning_rate=0.5,
-        alias_penalty="gabor",
+        recipe=Recipe(batch_size=10, learning_rate=0.5, alias_penalty="gabor"),
     )
-    names = protocols or ("requery", "bandlimit", "as-is", "resize", "bn-recalibrate")
+    names = ("requery", "bandlimit", "as-is", "resize", "bn-recalibrate") if protocols == "all" else protocols
     expected = set()
     for source, seed in product((8, 12), (0, 5)):
         common = {"model": "flexnet[2,2]", "dataset": "gabors", "data": dataset.fingerprint, "limit": 20}

@@ -4,7 +4,6 @@ from itertools import count
 
 import pytest
 
-from restool.transfer import Cell
 from restool.transfer import estimate as module
 from restool.transfer.estimate import estimate_seconds
 
@@ -16,12 +15,12 @@ def prices(monkeypatch):
 
 
 def test_nothing_missing_takes_no_time(lab, finished):
-    assert estimate_seconds(lab.study(finished), []) == 0
+    assert estimate_seconds(lab.study(finished)) == 0
 
 
 def test_a_measurement_is_positive_and_writes_nothing(lab, tmp_path):
     study, before = lab.study(tmp_path), sorted(tmp_path.rglob("*"))
-    seconds = estimate_seconds(study, lab.plan())
+    seconds = estimate_seconds(study)
     assert 0 < seconds < 600
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -30,24 +29,23 @@ def test_a_measurement_is_positive_and_writes_nothing(lab, tmp_path):
 @pytest.mark.parametrize(("epochs", "finetune_epochs"), [(1, 0), (2, 1), (10, 3), (100, 10)])
 def test_it_is_the_steps_of_training_and_one_batch_a_cell(lab, tmp_path, epochs, finetune_epochs):
     choices = {"epochs": epochs, "finetune_epochs": finetune_epochs, "seeds": (0, 1), "train": (8, 9)}
-    cells = lab.plan(**choices)
+    cells = len(lab.plan(**choices))
     steps = 4 * epochs * 2 + 4 * 2 * finetune_epochs * 2  # four source models, two targets each, 32 images in 16s
-    assert estimate_seconds(lab.study(tmp_path, **choices), cells) == steps + len(cells)
+    assert estimate_seconds(lab.study(tmp_path, **choices)) == steps + cells
 
 
 @pytest.mark.usefixtures("prices")
-def test_trained_models_are_not_trained_again(lab, finished, tmp_path):
-    cells = lab.plan()
-    zero_shot = [cell for cell in cells if cell.protocol != "finetune"]
-    assert estimate_seconds(lab.study(finished), zero_shot) == len(zero_shot)
-    assert estimate_seconds(lab.study(tmp_path), zero_shot[:1]) == 2 * 2 + 1
+def test_trained_models_are_not_trained_again(lab, folder, tmp_path):
+    zero_shot = [cell for cell in lab.plan() if cell.protocol != "finetune"]
+    for cell in zero_shot:
+        (folder / "records" / f"{cell.key}.json").unlink()
+    assert estimate_seconds(lab.study(folder)) == len(zero_shot)
+    assert estimate_seconds(lab.study(tmp_path, protocols=(), finetune_epochs=0)) == 2 * 2 + 1
 
 
 def test_every_size_has_a_price_of_its_own(lab, tmp_path, monkeypatch):
     prices = count(1)
     monkeypatch.setattr(module, "_seconds", lambda work, device: float(10 ** next(prices)))
-    runs = dict.fromkeys(cell.run for cell in lab.plan(seeds=(0, 1)))
-    kinds = [(target, name) for target in (10, 12) for name in ("requery", "resize")]
-    cells = [Cell(run=run, target=target, protocol=name) for run in runs for target, name in kinds]
-    # one for the training step, one for each of the four kinds of test; the second seed is measured no more
-    assert estimate_seconds(lab.study(tmp_path), cells) == 2 * (4 * 10 + 100 + 1000 + 10_000 + 100_000)
+    study = lab.study(tmp_path, seeds=(0, 1), protocols=("requery", "resize"), finetune_epochs=0)
+    # one for the training step, one for each of the five kinds of test; the second seed is measured no more
+    assert estimate_seconds(study) == 2 * (4 * 10 + 100 + 1000 + 10_000 + 100_000 + 1_000_000)

@@ -8,7 +8,7 @@ from restool.data import Batches, Split
 from restool.data.dataset import stored
 from restool.models import ModelSpec
 from restool.transfer import correct_predictions, evaluate_model, resolve_protocol
-from restool.transfer.evaluate import EVALUATION_BATCH, RECALIBRATION_IMAGES, calibration_images, transfer
+from restool.transfer.evaluate import EVALUATION_BATCH, RECALIBRATION_IMAGES, calibration_images
 
 CPU = torch.device("cpu")
 CLASSES = tuple("abc")
@@ -55,7 +55,8 @@ def test_rows_are_accuracies_by_protocol_and_target():
         ("interpolate", 9),
     ]
     for row in rows:
-        moved, sizes = transfer(model, resolve_protocol(row["protocol"]), data, 6, row["target"], device=CPU)
+        protocol, target = resolve_protocol(row["protocol"]), row["target"]
+        moved, sizes = protocol.apply(model, 6, target), protocol.sizes(6, target)
         images, labels = zip(*Batches(data, "test", sizes, batch_size=17, device=CPU).epoch(), strict=True)
         with torch.no_grad():
             hits = sum(int((moved(x).argmax(1) == y).sum()) for x, y in zip(images, labels, strict=True))
@@ -92,9 +93,9 @@ def test_only_recalibration_reads_training_images():
 
     spied = type(data)(**{**data.__dict__, "read": watched})
     torch.manual_seed(0)
-    model = ModelSpec("flexnet[2,2]", 3, 3, 6).build().eval()
-    for name in ("requery", "bandlimit", "as-is", "resize"):
-        transfer(model, resolve_protocol(name), spied, 6, 9, device=CPU)
-    assert read == []
-    transfer(model, resolve_protocol("resize+bn-recalibrate"), spied, 6, 9, device=CPU)
-    assert read == ["train"]
+    spec = ModelSpec("flexnet[2,2]", 3, 3, 6)
+    model, names = spec.build().eval(), ["requery", "bandlimit", "as-is", "resize"]
+    evaluate_model(model, spec, spied, [9], protocols=names, device=CPU)
+    assert set(read) == {"test"}
+    evaluate_model(model, spec, spied, [9], protocols=["resize+bn-recalibrate"], device=CPU)
+    assert set(read) == {"train", "test"}

@@ -14,7 +14,7 @@ from restool.models.positions import ResampledPositions
 from restool.testing import assert_close, relative_error
 from restool.transfer import applicable, evaluate_model, resolve_protocol
 from restool.transfer.fitting import require_fitting
-from restool.transfer.protocols import native_protocol
+from restool.transfer.protocols import starting_protocol
 
 FLAT, NORM, PAIR, SEVEN, LARGE = (f"fittingnets:{name}" for name in ("flat", "norm", "pair", "seven", "large"))
 NETS = """
@@ -63,22 +63,22 @@ def transformer():
     [
         (
             {"model": FLAT},
-            f"{FLAT} cannot take 2 images of 10 px: RuntimeError: .*; choose other sizes, or --protocols r",
+            f"{FLAT} cannot take 2 images of 10 px: RuntimeError: .*; choose other sizes, or `protocols` r",
         ),
         ({"model": FLAT, "test": (8,), "train": (8, 9)}, f"{FLAT} cannot take 2 images of 8 px: RuntimeError: .*"),
         (
             {"model": FLAT, "protocols": ("resize",), "finetune_epochs": 1},
-            f"{FLAT} cannot be trained on 2 images of 10 px: RuntimeError: .*; choose other sizes, or --protocols r",
+            f"{FLAT} cannot be trained on 2 images of 10 px: RuntimeError: .*; choose other sizes, or `protocols` r",
         ),
         ({"model": LARGE}, f"{LARGE} cannot be trained on 2 images of 8 px: RuntimeError: .*; choose other sizes"),
         (
             {"model": NORM, "batch_size": 31},
             f"{NORM} cannot be trained on 1 image of 8 px: ValueError: Expected more than 1 value per channel when "
-            r"training, got input size torch.Size\(\[1, 10\]\); choose another --limit or --batch-size",
+            r"training, got input size torch.Size\(\[1, 10\]\); choose another `limit` or `batch_size`",
         ),
         (
             {"model": PAIR},
-            rf"{PAIR} must give \[2, 10\] logits for 2 images of 8 px, but gave tuple; choose another --mo",
+            rf"{PAIR} must give \[2, 10\] logits for 2 images of 8 px, but gave tuple; choose another `mo",
         ),
         (
             {"model": SEVEN},
@@ -121,9 +121,9 @@ def test_a_checkpoint_is_refused_where_it_does_not_fit_and_evaluated_where_it_do
 
 def test_only_what_resamples_positions_is_moved_by_them_and_it_is_never_used_as_is(transformer):
     assert applicable(transformer) == ["position", "resize"]
-    assert native_protocol(transformer) == "position"
-    assert native_protocol(build_model("flexnet[3,4]")) == "requery"
-    assert native_protocol(build_model("cifar-resnet-32")) == "as-is"
+    assert starting_protocol(transformer).name == "position"
+    assert starting_protocol(build_model("flexnet[3,4]")).name == "requery"
+    assert starting_protocol(build_model("cifar-resnet-32")).name == "as-is"
     with pytest.raises(UsageError, match="^protocol 'as-is' does not apply to this model; position, resize do$"):
         resolve_protocol("as-is").apply(transformer, 8, 12)
     with pytest.raises(UsageError, match="^protocol 'position' does not apply to this model; requery, "):
@@ -165,7 +165,7 @@ def test_an_interrupted_study_of_a_model_from_elsewhere_ends_in_the_same_records
     if model.startswith("timm"):
         pytest.importorskip("timm")
     whole, cut, choices = tmp_path / "whole", tmp_path / "cut", {"model": model, "learning_rate": 1e-3}
-    assert lab.run(whole, **choices).failed == []
+    assert lab.run(whole, **choices) == []
     with pytest.raises(lab.stopped):
         lab.run(cut, lab.progress(stop_after=3), **choices)  # in the second epoch of two
     assert len(list((cut / "checkpoints").iterdir())) == 1

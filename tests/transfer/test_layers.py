@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from movable import SIZES, bare, images, layer_pairs, trained, used
-from restool.transfer.layers import SampledConv, as_is
 from scipy.ndimage import map_coordinates
 from torch import nn
 
@@ -14,17 +13,20 @@ from restool.models import build_model
 from restool.nn import ContinuousConv, resample_kernel
 from restool.testing import assert_close
 from restool.transfer import resolve_protocol
+from restool.transfer.cache import KernelCache
+from restool.transfer.rules import as_is
+from restool.transfer.sampled import SampledConv
 
 
 @torch.no_grad()
 def test_a_sampled_layer_holds_a_copy():
     layer = bare("continuous")
-    sampled = SampledConv(layer, as_is, 1.5)
+    sampled = SampledConv(layer, as_is, 1.5, KernelCache())
     before = sampled(images(12))
     layer.bias += 1
     layer.kernel.output.weight += 1
     assert torch.equal(sampled(images(12)), before)
-    assert torch.equal(sampled(images(15)), SampledConv(bare("continuous"), as_is, 1.5)(images(15)))
+    assert torch.equal(sampled(images(15)), SampledConv(bare("continuous"), as_is, 1.5, KernelCache())(images(15)))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -161,7 +161,7 @@ def test_a_model_without_batch_norm_cannot_be_recalibrated():
         ("", "requery|bandlimit|interpolate|as-is|resize|bn-recalibrate"),
         ("bn-recalibrate+bn-recalibrate", "bn-recalibrate"),
         ("resize+bandlimit", "resize|bandlimit"),
-        ("source", "requery|resize"),
+        ("sourced", "requery|rescale|resize"),
     ],
 )
 def test_an_unknown_protocol_names_the_nearest(name, nearest):
@@ -172,7 +172,8 @@ def test_an_unknown_protocol_names_the_nearest(name, nearest):
         resolve_protocol(name)
 
 
-def test_only_fine_tuning_trains_and_it_is_not_among_the_zero_shot_ones():
+def test_only_fine_tuning_trains_and_neither_it_nor_the_source_is_among_the_zero_shot_ones():
     assert resolve_protocol("finetune").trains
-    assert "finetune" not in PROTOCOLS
+    assert not resolve_protocol("source").trains
+    assert not {"finetune", "source"} & set(PROTOCOLS)
     assert not any(protocol.trains for protocol in PROTOCOLS.values())

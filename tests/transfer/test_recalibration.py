@@ -9,7 +9,7 @@ from torch import nn
 
 from restool.testing import assert_close
 from restool.transfer import applicable, resolve_protocol
-from restool.transfer.protocols import recalibrate
+from restool.transfer.recalibration import recalibrate
 
 
 def batch_norms(model: nn.Module) -> list[nn.Module]:

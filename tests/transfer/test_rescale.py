@@ -3,13 +3,13 @@
 import pytest
 import torch
 from movable import RIVALS, images, trained
-from restool.transfer.layers import rescale_layers
 from torch import nn
 
 from restool.nn import GaussianDilatedConv, ScaledConv
 from restool.testing import assert_close
 from restool.training import load_checkpoint, load_model
 from restool.transfer import evaluate_model, resolve_protocol
+from restool.transfer.protocols import FINETUNE
 
 RESCALABLE = [name for name in RIVALS if "deformable" not in name]
 
@@ -65,7 +65,7 @@ def test_a_rescaled_network_keeps_its_answer_on_an_enlarged_image(name, size):
 @torch.no_grad()
 def test_one_layer_in_two_places_stays_one():
     layer = GaussianDilatedConv(3, 3)
-    moved = rescale_layers(nn.Sequential(layer, nn.ReLU(), layer), 2.0)
+    moved = FINETUNE.start(nn.Sequential(layer, nn.ReLU(), layer), 8, 16)
     assert moved[0] is moved[2]
     assert moved[0] is not layer
     x = images(9)
@@ -98,9 +98,8 @@ def test_a_users_own_layer_says_what_it_becomes():
 @pytest.mark.parametrize("kind", ["njet", "dilated"])
 def test_fine_tuning_goes_on_from_the_rescaled_model_and_its_checkpoint_knows(lab, tmp_path, kind):
     choices = {"model": f"flexnet[3,4]-{kind}", "test": (12,), "protocols": ("rescale", "as-is")}
-    outcome = lab.run(tmp_path, **choices)
-    assert not outcome.failed
-    source, _, _, tuned = outcome.done
+    assert lab.run(tmp_path, **choices) == []
+    source, _, _, tuned = lab.plan(**choices)
     stored = {cell.key: load_checkpoint(tmp_path / "checkpoints" / f"{key}.safetensors").model
               for cell, key in ((source, source.run.key), (tuned, tuned.key))}  # fmt: skip
     assert {value.item() for key, value in stored[source.key].items() if key.endswith(".scale")} == {1.0}
