@@ -8,65 +8,52 @@ import sys
 
 import numpy as np
 import pytest
-import torch
-from example import CELL
-from restool.transfer.records import environment
 
-import restool
 from restool.errors import UsageError
-from restool.transfer import BusyError, Cell, ResultsFolder, SourceRun
-from restool.transfer.cells import FORMAT
+from restool.records import RECORD_FORMAT, BusyError, ResultsFolder
+
+KEY, CELL = "0123456789abcdef", {"model": "flexnet-3", "limit": None, "learning_rate": 0.01, "target": 32}
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 1000])
 def test_a_record_gives_back_the_cell_and_every_prediction(tmp_path, n):
-    correct = torch.rand(n, generator=torch.Generator().manual_seed(n)) < 0.7
+    correct = np.random.default_rng(n).random(n) < 0.7
     folder = ResultsFolder(tmp_path)
-    folder.write_record(CELL, correct, {"evaluate_seconds": 1.23456}, {"device": "cpu"})
-    assert folder.record(CELL) == tmp_path / "records" / f"{CELL.key}.json"
-    record = json.loads(folder.record(CELL).read_text())
+    folder.write_record(KEY, CELL, correct, {"evaluate_seconds": 1.23456}, {"device": "cpu"})
+    assert folder.record(KEY) == tmp_path / "records" / f"{KEY}.json"
+    record = json.loads(folder.record(KEY).read_text())
     assert set(record) == {"format", "key", "cell", "result", "timing", "environment"}
-    assert (record["format"], record["key"]) == (FORMAT, CELL.key)
-    run = record["cell"]
-    assert Cell(run=SourceRun(**{k: run.pop(k) for k in CELL.run.fields}), **run) == CELL
+    assert (record["format"], record["key"]) == (RECORD_FORMAT, KEY)
+    assert record["cell"] == CELL
     result = record["result"]
     packed = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
     bits = np.unpackbits(packed)[: result["n"]].astype(bool)
     assert result["n"] == n
-    assert (bits == correct.numpy()).all()
+    assert (bits == correct).all()
     assert result["accuracy"] == bits.mean()
     assert record["timing"] == {"evaluate_seconds": 1.235}
     assert record["environment"] == {"device": "cpu"}
 
 
-def test_a_record_says_what_made_it():
-    surroundings = environment("some GPU")
-    assert surroundings["restool"] == restool.__version__
-    assert surroundings["torch"] == torch.__version__
-    assert surroundings["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert surroundings["device"] == "some GPU"
-    json.dumps(surroundings)
-
-
 def test_a_write_that_fails_leaves_the_old_record_and_nothing_else(tmp_path, monkeypatch):
     folder = ResultsFolder(tmp_path)
-    folder.write_record(CELL, torch.tensor([True]), {}, {})
-    before = folder.record(CELL).read_bytes()
+    folder.write_record(KEY, CELL, np.array([True]), {}, {})
+    before = folder.record(KEY).read_bytes()
 
     def refuse(source, target):
         raise OSError(28, "No space left on device", str(target))
 
     monkeypatch.setattr("restool.files.os.replace", refuse)
     with pytest.raises(OSError, match="No space left on device"):
-        folder.write_record(CELL, torch.tensor([False]), {}, {})
+        folder.write_record(KEY, CELL, np.array([False]), {}, {})
     assert [file.read_bytes() for file in (tmp_path / "records").iterdir()] == [before]
 
 
 def test_opening_writes_nothing(tmp_path):
     path = tmp_path / "deep" / "out"
     folder = ResultsFolder(path)
-    folder.record(CELL)
-    folder.checkpoint(CELL.key)
+    folder.record(KEY)
+    folder.checkpoint(KEY)
     assert list(tmp_path.iterdir()) == []
     folder.create()
     before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.iterdir()}
@@ -78,10 +65,10 @@ def test_opening_writes_nothing(tmp_path):
 def test_a_folder_of_another_version_is_rejected(tmp_path):
     ResultsFolder(tmp_path).create()
     marker = tmp_path / "restool.json"
-    marker.write_text(json.dumps({**json.loads(marker.read_text()), "format": FORMAT + 1}))
+    marker.write_text(json.dumps({**json.loads(marker.read_text()), "format": RECORD_FORMAT + 1}))
     message = (
-        rf"^.* was made by another version of restool \(format {FORMAT + 1}, this one writes {FORMAT}\); "
-        "choose another --out$"
+        rf"^.* was made by another version of restool \(format {RECORD_FORMAT + 1}, this one writes {RECORD_FORMAT}\); "
+        "choose another `out`$"
     )
     with pytest.raises(UsageError, match=message):
         ResultsFolder(tmp_path)
@@ -90,13 +77,13 @@ def test_a_folder_of_another_version_is_rejected(tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '"format"'])
 def test_a_damaged_marker_is_rejected(tmp_path, content):
     (tmp_path / "restool.json").write_text(content)
-    with pytest.raises(UsageError, match=r"^.*restool\.json is damaged; choose another --out$"):
+    with pytest.raises(UsageError, match=r"^.*restool\.json is damaged; choose another `out`$"):
         ResultsFolder(tmp_path)
 
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(UsageError, match="^--out must be a folder, but .*out is a file$"):
+    with pytest.raises(UsageError, match="^`out` must be a folder, but is .*out; that is a file$"):
         ResultsFolder(tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
 
@@ -120,10 +107,18 @@ def test_a_key_is_free_again_after_an_error(tmp_path):
         pass
 
 
+def test_whether_a_key_is_held_is_told_without_holding_it(tmp_path):
+    folder, other = ResultsFolder(tmp_path), ResultsFolder(tmp_path)
+    assert not other.is_held("a")
+    with folder.lock("a"):
+        assert (other.is_held("a"), other.is_held("b")) == (True, False)
+    assert not other.is_held("a")
+
+
 HOLD = """
 import sys, time
 from pathlib import Path
-from restool.transfer import ResultsFolder
+from restool.records import ResultsFolder
 with ResultsFolder(Path(sys.argv[1])).lock("a"):
     print("held", flush=True)
     time.sleep(60)
