@@ -145,10 +145,10 @@ def test_every_device_sees_the_same_epoch() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sizes": ()}, r"sizes must be one or more sizes of at least 1 pixel, got \(\)"),
-        ({"sizes": (16, 0)}, r"sizes must be .* got \(16, 0\)"),
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"part": "dev"}, "part must be one of train, validation, test, got 'dev'"),
+        ({"sizes": ()}, r"`sizes` must be one or more sizes of at least 1 pixel, but is \(\)"),
+        ({"sizes": (16, 0)}, r"`sizes` must be .* but is \(16, 0\)"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, but is 0"),
+        ({"part": "dev"}, "`part` must be one of train, validation, test, but is 'dev'"),
         ({"augment": True}, "augment must be off for noise: a flip or a crop changes what its images show"),
     ],
 )
@@ -159,5 +159,5 @@ def test_a_bad_argument_is_named(change: dict[str, object], message: str) -> Non
 
 
 def test_an_image_of_no_pixels_cannot_be_rendered() -> None:
-    with pytest.raises(UsageError, match="^size must be at least 1 pixel, got 0$"):
+    with pytest.raises(UsageError, match="^`size` must be at least 1 pixel, but is 0$"):
         load("gabors", limit=1).split("train", 0)

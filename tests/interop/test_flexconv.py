@@ -57,7 +57,7 @@ def official_state(model, *, sequence):
     return theirs
 
 
-OFFICIAL_KINDS = [name for name, kind in LAYER_KINDS.items() if kind.image is None]
+OFFICIAL_KINDS = [name for name, kind in LAYER_KINDS.items() if kind.takes_sequences]
 
 
 @pytest.mark.parametrize("family", ["flexnet", "flextcn"])
@@ -93,7 +93,7 @@ def test_the_reference_size_is_the_readers_argument(tmp_path):
     torch.save(official_state(build_model("flexnet[4,4]"), sequence=False), tmp_path / "a.pt")
     small, large = (read_flexconv(tmp_path / "a.pt", reference_size=n) for n in (8, 16))
     assert_close(large.stem.sample((16, 16)), 4 * small.stem.sample((16, 16)))
-    with pytest.raises(UsageError, match="^reference_size must be at least 4, but is 2$"):
+    with pytest.raises(UsageError, match="^`reference_size` must be at least 4, but is 2$"):
         read_flexconv(tmp_path / "a.pt", reference_size=2)
 
 

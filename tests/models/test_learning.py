@@ -6,7 +6,8 @@ import torch.nn.functional as F
 
 from restool.data import Batches, load
 from restool.models import DCN, ModelSpec, NJetAllCNN, Solver, build_model, njet_resnet
-from restool.training import Recipe, train
+from restool.recipe import Recipe
+from restool.training import train
 from restool.transfer import correct_predictions
 
 NAMED = [f"flexnet-7-{kind}" for kind in ("njet", "fractional", "dilated", "deformable")]
@@ -48,8 +49,8 @@ def test_a_step_of_the_named_model_lowers_its_loss(name):
 def test_a_small_model_tells_most_classes_apart_after_a_short_run(kind):
     torch.manual_seed(0)
     model, data = SMALL[kind](), load("gabors", limit=1000)
-    recipe = Recipe(epochs=5 if kind in QUICK else 8, batch_size=32)
+    recipe, epochs = Recipe(batch_size=32), 5 if kind in QUICK else 8
     batches = Batches(data, "train", (16,), batch_size=recipe.batch_size, device=CPU)
-    train(model, batches, recipe, spec=ModelSpec("flexnet-3"), size=16, seed=0)
+    train(model, batches, recipe, epochs=epochs, spec=ModelSpec("flexnet-3"), size=16, seed=0)
     test = Batches(data, "test", (16,), batch_size=100, device=CPU)
     assert correct_predictions(model, test).float().mean() > 0.6

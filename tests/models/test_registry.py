@@ -118,7 +118,7 @@ NAME_ERRORS = [
     ("flexnet[8,x]", "unknown model 'flexnet[8,x]'; the nearest is '"),
     (
         "flexnet[8,8]-siern",
-        "unknown layer kind 'siern' in 'flexnet[8,8]-siern'; the nearest is 'siren', the known ones are magnet, gabor, ",
+        "unknown layer kind 'siern' in 'flexnet[8,8]-siern'; the nearest is 'siren', the known ones are magnet, ",
     ),
     ("flexnet[8]", "'flexnet[8]' needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]"),
     (

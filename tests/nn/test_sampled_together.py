@@ -4,14 +4,15 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from restool.transfer.layers import requery, sample_layers
 
 from restool.correlation import FactoredKernel
 from restool.kernels import GaussianMask, MAGNet
 from restool.models import build_model, flexnet, tcn
+from restool.modules import layers
 from restool.nn import ContinuousConv, sampled_together, shared_pass
 from restool.nn.together import sample_together
 from restool.testing import assert_close, relative_error
+from restool.transfer import resolve_protocol
 
 MODELS = ["flexnet[3,4]", "flexnet[3,4]-siren", "flexnet[3,4]-ckconv-magnet", "flextcn[3,4]", "flextcn[3,4]-fourier"]
 
@@ -66,7 +67,7 @@ def test_a_model_of_ordinary_layers_looks_for_nothing(monkeypatch):
 
 def test_layers_with_kernels_of_their_own_are_sampled_together_once_and_never_again(sampled):
     model, x = model_and_input("flexnet[3,4]")
-    moved = sample_layers(model, requery, 1.0)
+    moved = resolve_protocol("requery").apply(model, 9, 9)
     with torch.no_grad():
         first, second = moved(x), moved(x)
         assert sampled == [3]
@@ -78,7 +79,7 @@ def test_every_forward_pass_sees_the_weights_of_its_time():
     model, x = model_and_input("flexnet[3,4]")
     model.eval()
     before = model(x)
-    for conv in continuous_layers(model):
+    for conv in layers(model, ContinuousConv):
         conv.kernel.output.weight.data *= 2
         conv.mask.sigma.data *= 2
     fresh, _ = model_and_input("flexnet[3,4]")
@@ -87,13 +88,9 @@ def test_every_forward_pass_sees_the_weights_of_its_time():
     assert relative_error(model(x), before) > 1e-3
 
 
-def continuous_layers(model):
-    return [module for module in model.modules() if isinstance(module, ContinuousConv)]
-
-
 def test_only_the_layers_of_the_model_at_its_size_and_gradient_mode_are_sampled_together(sampled):
     model, x = model_and_input("flexnet[3,4]")
-    first, second, _ = continuous_layers(model)
+    first, second, _ = layers(model, ContinuousConv)
     mask, size = GaussianMask(2, mean=0.1, sigma=0.3), x.shape[2:]
     stranger = ContinuousConv(3, 2, kernel=MAGNet(2, 6), mask=mask).double()
     with sampled_together(model, size):

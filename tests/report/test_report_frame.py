@@ -11,18 +11,12 @@ import pytest
 from restool.errors import MissingDataError, UsageError
 from restool.report import frame as report_frame
 from restool.report import read_records, summarise
-from restool.report.frame import FORMAT
 from restool.transfer import PROTOCOLS
-from restool.transfer import cells as transfer_cells
 
 
 def cells(out: Path, **where: Any) -> list[dict[str, Any]]:
     rows = summarise(read_records(out)).to_dict("records")
     return [row for row in rows if all(row[name] == value for name, value in where.items())]
-
-
-def test_a_sweep_writes_the_format_that_a_report_reads():
-    assert FORMAT == transfer_cells.FORMAT
 
 
 def test_difference_is_paired_by_seed(tmp_path, write):
@@ -184,7 +178,7 @@ def test_a_folder_without_records_says_how_to_make_them(tmp_path, made):
     out = tmp_path / "out"
     if made:
         (out / "records").mkdir(parents=True)
-    with pytest.raises(MissingDataError, match=r"^no records in \S*records: run `restool sweep --out \S*out` first$"):
+    with pytest.raises(MissingDataError, match=r"^no records in \S*records; a sweep into \S*out writes them$"):
         read_records(out)
 
 

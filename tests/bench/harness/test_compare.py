@@ -31,7 +31,7 @@ class Lab:
 
 
 def case(*candidates, size=16, **more):
-    return Case(place={"size": size, "sigma": "0.3", "taps": size + 1}, candidates=candidates, parts=[PART], **more)
+    return Case(place={"size": size, "sigma": "0.3", "taps": size + 1}, candidates=candidates, pieces=[PART], **more)
 
 
 def test_a_row_holds_ratio_to_the_baseline_and_distance_to_the_floor(round_machine, one_call):

@@ -179,7 +179,7 @@ def test_a_record_of_another_format_is_refused(tmp_path, record):
 
 
 def test_a_folder_without_records_says_what_makes_one(tmp_path):
-    with pytest.raises(MissingDataError, match=r"^no bench-\*.json in .*; `restool bench layer --out .*` makes one$"):
+    with pytest.raises(MissingDataError, match=r"^no bench-\*.json in .*; a benchmark that writes into it makes one$"):
         rebuild(tmp_path)
 
 

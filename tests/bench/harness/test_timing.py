@@ -71,10 +71,10 @@ def test_the_device_is_waited_for_before_and_after_a_call():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"repeats": 0}, "--repeats must be at least 1, but is 0"),
-        ({"seconds": 0.0}, "--seconds must be above 0 seconds, but is 0.0"),
-        ({"seconds": float("nan")}, "--seconds must be above 0 seconds, but is nan"),
-        ({"give_up": -1.0}, "--give-up must be above 0 seconds, but is -1.0"),
+        ({"repeats": 0}, "`repeats` must be at least 1, but is 0"),
+        ({"seconds": 0.0}, "`seconds` must be above 0, but is 0.0"),
+        ({"seconds": float("nan")}, "`seconds` must be a number, but is nan"),
+        ({"give_up": -1.0}, "`give_up` must be above 0, but is -1.0"),
     ],
 )
 def test_a_budget_out_of_range_is_refused(values, message):

@@ -11,7 +11,6 @@ from restool.bench.work.candidates import (
     MaskWidth,
     built_in,
     choices,
-    continuous_layers,
     convolve,
     load_factory,
     parse_candidates,
@@ -22,6 +21,8 @@ from restool.bench.work.candidates import (
 from restool.errors import UsageError
 from restool.models import build_model
 from restool.models.layers import LAYER_KINDS
+from restool.modules import layers
+from restool.nn import ContinuousConv
 from restool.testing import assert_close
 
 
@@ -46,7 +47,7 @@ def test_the_baseline_always_takes_part_and_comes_first():
 
 def test_an_unknown_candidate_is_refused_with_the_nearest():
     with pytest.raises(
-        UsageError, match=r"^--candidates takes names out of conv2d, auto, .*'ftt'; .* nearest is 'fft'"
+        UsageError, match=r"^`candidates` must be names out of conv2d, auto, .*'ftt'; .* nearest is 'fft'"
     ):
         parse_candidates("auto,ftt")
 
@@ -62,7 +63,9 @@ def test_widths_are_taken_as_typed_and_in_that_order():
 
 @pytest.mark.parametrize("text", ["wide", "0", "-0.1", "nan", "inf", "0.1,", ""])
 def test_a_width_that_is_none_is_refused(text):
-    with pytest.raises(UsageError, match="^--sigma takes initial, whole or numbers above 0 such as 0.05,0.3, but got "):
+    with pytest.raises(
+        UsageError, match=r"^`sigma` must be initial, whole or numbers above 0 up to 1e30 such as "
+    ):
         parse_widths(text)
 
 
@@ -70,13 +73,13 @@ def test_a_width_that_is_none_is_refused(text):
 def test_a_width_decides_the_taps_of_every_kernel(sigma, taps):
     model = build_model("flexnet[2,2]", reference_size=32)
     parse_widths(sigma)[0].apply(model)
-    assert {tuple(layer.sample((32, 32)).shape[2:]) for layer in continuous_layers(model)} == {(taps, taps)}
+    assert {tuple(layer.sample((32, 32)).shape[2:]) for layer in layers(model, ContinuousConv)} == {(taps, taps)}
 
 
 def test_kernels_without_a_mask_are_whole_and_nothing_else():
     layer = LAYER_KINDS["ckconv-magnet"].factory(2, 8)(1, 1)
     parse_widths("whole")[0].apply(layer)
-    with pytest.raises(UsageError, match=r"^--sigma 0.3 needs kernels with a mask, .*; use --sigma whole$"):
+    with pytest.raises(UsageError, match="^`sigma` must be whole for kernels without a mask, but is '0.3'$"):
         parse_widths("0.3")[0].apply(layer)
 
 
@@ -94,8 +97,8 @@ def test_the_truth_is_in_float64(model, images):
 
 
 def test_a_method_is_forced_on_every_layer(model):
-    assert {layer.method for layer in continuous_layers(built_in(model, "basis"))} == {"basis"}
-    assert {layer.method for layer in continuous_layers(model)} == {"auto"}
+    assert {layer.method for layer in layers(built_in(model, "basis"), ContinuousConv)} == {"basis"}
+    assert {layer.method for layer in layers(model, ContinuousConv)} == {"auto"}
 
 
 @pytest.fixture
@@ -131,14 +134,14 @@ def test_a_cached_baseline_samples_once_for_every_size(model, images, sampled):
     for _ in range(2):
         assert torch.equal(cached(images), expected[0])
         assert torch.equal(cached(larger), expected[1])
-    assert len(sampled) == 2 * len(continuous_layers(model))
+    assert len(sampled) == 2 * len(list(layers(model, ContinuousConv)))
 
 
 def test_what_auto_takes_is_told(model, images):
     chosen = choices(built_in(model, "auto"), images)["chosen"]
     counts = [part.split() for part in chosen.split(", ")]
     assert {way for way, _ in counts} <= set(METHODS) - {"auto"}
-    assert sum(int(count) for _, count in counts) == len(continuous_layers(model))
+    assert sum(int(count) for _, count in counts) == len(list(layers(model, ContinuousConv)))
     layer = LAYER_KINDS["magnet"].factory(2, 8)(3, 2)
     assert choices(layer, images)["chosen"] in set(METHODS) - {"auto"}
     assert not any(module._forward_pre_hooks for module in layer.modules())
@@ -165,11 +168,11 @@ def test_a_factory_of_the_working_folder_is_found(own_module):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("benched", "--candidate takes package.module:factory, but got 'benched'"),
-        (":conv", "--candidate takes package.module:factory, but got ':conv'"),
-        ("benched:cnv", "--candidate benched:cnv cannot be imported: module 'benched' has no attribute 'cnv'"),
-        ("bnched:conv", "--candidate bnched:conv cannot be imported: No module named 'bnched'"),
-        ("benched:number", "--candidate benched:number must give a torch.nn.Module, but gives int"),
+        ("benched", "`candidate` must be package.module:factory, but is 'benched'"),
+        (":conv", "`candidate` must be package.module:factory, but is ':conv'"),
+        ("benched:cnv", "`candidate` benched:cnv cannot be imported: module 'benched' has no attribute 'cnv'"),
+        ("bnched:conv", "`candidate` bnched:conv cannot be imported: No module named 'bnched'"),
+        ("benched:number", "`candidate` benched:number must give a torch.nn.Module, but gives int"),
     ],
 )
 def test_a_factory_that_is_none_is_refused(own_module, name, message):

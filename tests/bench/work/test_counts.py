@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from restool.bench.harness.floor import Count, Floor, evaluation_costs, floor, training_costs
+from restool.bench.harness.floor import Count, Floor, floor
+from restool.bench.work.counts import evaluation_costs, layer_costs, training_costs
 from restool.correlation.cost import work
 from restool.models import build_model
 from restool.models.layers import LAYER_KINDS

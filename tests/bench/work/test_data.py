@@ -95,9 +95,9 @@ def test_the_resize_of_pillow_pictures_is_bilinear_and_antialiased():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"images": 0}, "--images must be at least 1, but is 0"),
-        ({"batch": 0}, "--batch must be at least 1, but is 0"),
-        ({"workers": -1}, "--workers must be at least 0, but is -1"),
+        ({"images": 0}, "`images` must be at least 1, but is 0"),
+        ({"batch": 0}, "`batch` must be at least 1, but is 0"),
+        ({"workers": -1}, "`workers` must be at least 0, but is -1"),
     ],
 )
 def test_settings_out_of_range_are_refused(values, message):

@@ -64,7 +64,7 @@ def test_backward_counts_more_work_than_forward(round_machine, one_call):
 def test_a_wrong_engine_is_caught(round_machine, one_call, monkeypatch, bench):
     right = ContinuousConv.forward
     monkeypatch.setattr(ContinuousConv, "forward", lambda self, signal: right(self, signal).roll(1, 3))
-    monkeypatch.setattr("restool.transfer.layers.SampledConv.forward", lambda self, signal: 0 * self.layer(signal))
+    monkeypatch.setattr("restool.transfer.sampled.SampledConv.forward", lambda self, signal: 0 * self.layer(signal))
     with pytest.raises(InaccurateError, match=r"^candidate \w+ is wrong at 8 px, sigma \w+(.3)?: output error"):
         rows(bench, round_machine, one_call)
 
@@ -121,10 +121,10 @@ def test_evaluation_compares_kernels_of_every_batch_with_kernels_made_once(round
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: replace(LAYER, batch=0), "--batch must be at least 1, but is 0"),
-        (lambda: replace(LAYER, channels=(3, 0)), "--channels must be at least 1, but are 3:0"),
-        (lambda: replace(STEP, batch=1), r"--batch must be at least 2 \(batch norm needs it\), but is 1"),
-        (lambda: replace(EVAL, batch=0), "--batch must be at least 1, but is 0"),
+        (lambda: replace(LAYER, batch=0), "`batch` must be at least 1, but is 0"),
+        (lambda: replace(LAYER, channels=(3, 0)), "`channels` must be at least 1, but is 0"),
+        (lambda: replace(STEP, batch=1), r"`batch` must be at least 2 \(batch norm needs it\), but is 1"),
+        (lambda: replace(EVAL, batch=0), "`batch` must be at least 1, but is 0"),
         (lambda: replace(STEP, model="flexnet-77"), "unknown model 'flexnet-77'; the nearest is 'flexnet-7'.*"),
         (lambda: replace(STEP, model="flextcn-2"), "flextcn-2 takes sequences, .*; choose an image model"),
         (lambda: replace(EVAL, model="cifar-resnet-32"), "cifar-resnet-32 has no continuous kernels .*"),

@@ -153,7 +153,7 @@ class SinglePrecision(Convolution):
 def test_a_candidate_that_cannot_compute_in_float64_is_refused_in_one_line():
     exact = Truth(SinglePrecision().double(), IMAGES, (4, 8, 8), largest_error, True)
     with pytest.raises(
-        UsageError, match="^a --candidate is checked against its float64 copy, which fails: .*"
+        UsageError, match="^a `candidate` is checked against its float64 copy, which fails: .*"
     ) as caught:
         exact.check(SinglePrecision())
     assert "\n" not in str(caught.value)

@@ -6,20 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from restool.report.kernels import (
+from scipy.stats import norm
+from torchvision.ops import deform_conv2d
+
+from restool.analysis.enlargement import enlarge, example_layer
+from restool.report.enlargement import (
     FREQUENCIES,
     NYQUIST,
     RATIO,
     TAPS,
     SampledKernel,
-    enlarge,
-    example_layer,
     measure,
     profile,
     write_figure,
 )
-from scipy.stats import norm
-from torchvision.ops import deform_conv2d
 
 COMMITTED = Path(__file__).resolve().parent.parent.parent / "results" / "figure3"
 PERIOD = len(FREQUENCIES) // RATIO  # steps of 1 cycle per source pixel
@@ -138,7 +138,7 @@ def test_requery_is_nearest_to_the_kernel_dilation_loses_detail_and_deformation_
 def test_equal_seeds_write_equal_bytes_and_others_another_kernel(kernels, tmp_path):
     contents = []
     for name in ("first", "second"):
-        files, table = write_figure(tmp_path / name, 1)
+        files, table = write_figure(tmp_path / name, enlarge(example_layer(1)))
         assert [file.name for file in files] == ["kernel.png", "kernel.pdf", "kernel.csv", "kernel-response.csv"]
         pd.testing.assert_frame_equal(pd.read_csv(files[2]), table, atol=1e-6)
         contents.append([file.read_bytes() for file in files])
