@@ -1,47 +1,76 @@
-"""The house: imports go one way, files and functions stay small."""
+"""The house: imports go one way and not in a circle, the library does not speak the command line, files stay small."""
 
 import ast
+import re
+import statistics
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent / "restool"
 FILES = sorted(ROOT.rglob("*.py"))
-LAYERS = ["kernels", "nn", "aliasing", "models", "data", "training", "transfer", "report", "bench", "interop", "cli"]
+TESTS = sorted(Path(__file__).resolve().parent.rglob("*.py"))
+
+COMMON = ["version", "errors", "files", "arguments", "devices", "modules", "recipe", "records"]
+"""Importable by every layer but the kernels, and importing nothing but those before."""
+LAYERS = [
+    "kernels", "correlation", "nn", "aliasing", "models", "data", "training", "report", "analysis", "transfer", "bench",
+    "cli",
+]  # fmt: skip
 """Each may import those before it, and itself."""
 
-COMMON = {"errors", "files"}
-"""Importable by all, importing nothing of restool but each other."""
-
-ALLOWED = {layer: COMMON | set(LAYERS[: index + 1]) for index, layer in enumerate(LAYERS)}
-ALLOWED |= {common: COMMON for common in COMMON}
+ALLOWED = {layer: {*COMMON, *LAYERS[: index + 1]} for index, layer in enumerate(LAYERS)}
+ALLOWED |= {common: set(COMMON[: index + 1]) for index, common in enumerate(COMMON)}
 ALLOWED["kernels"] = {"kernels"}
+ALLOWED["correlation"] = {*COMMON, "correlation"}
+ALLOWED["report"] = {*COMMON, "report"} - {"devices", "modules"}  # which load torch
 ALLOWED["interop"] = {"interop", "errors", "models", "training"}
+ALLOWED["testing"] = {"kernels", "correlation", "nn", "aliasing"}
 ALLOWED["bench"] |= {"testing"}
-ALLOWED["testing"] = {"kernels", "nn", "aliasing"}
+ALLOWED["cli"] |= {"interop"}
 ALLOWED["__main__"] = {"cli"}
-ALLOWED["__init__"] = set(LAYERS)  # loads them at first use
+ALLOWED["__init__"] = {"version", *LAYERS}  # loads them at first use
 
-LONGEST_FILE, LONGEST_FUNCTION = 300, 40
+WITHOUT_TORCH = [
+    "restool", "restool.cli", "restool.recipe", "restool.records", "restool.report", "restool.report.enlargement",
+    "restool.bench.harness.budget",
+]  # fmt: skip
+LONGEST_FILE, LONGEST_FUNCTION, USUAL_FILE = 300, 40, 120
 
 
 def package_of(path: Path) -> str:
     """The part of the house that a file belongs to."""
-    first = path.relative_to(ROOT).parts[0]
-    return first.removesuffix(".py")
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def imported_packages(source: str) -> set[str]:
-    """Parts of the house a source imports, at the top or inside a function; a relative import counts as "."."""
+def module_of(path: Path) -> str:
+    """The name that a file is imported by."""
+    parts = ["restool", *path.relative_to(ROOT).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imported_modules(source: str) -> set[str]:
+    """Modules of restool that a source imports: at the top, in functions and for types alone; "." if relatively."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            module = "restool.." if node.level else str(node.module)
-            names |= {f"restool.{alias.name}" for alias in node.names} if module == "restool" else {module}
-    inside = {name.removeprefix("restool.") for name in names if name.startswith("restool.")}
-    return {name.split(".")[0] or "." for name in inside if name != "__version__"}
+            module = "." if node.level else str(node.module)
+            below = {f"{module}.{alias.name}" for alias in node.names}
+            names |= {name if name in MODULES else module for name in below}
+    return {name for name in names if name == "." or name.split(".")[0] == "restool"}
+
+
+def imported_packages(source: str) -> set[str]:
+    """Parts of the house that a source imports."""
+    return {(name.split(".") + ["__init__"])[1] or "." for name in imported_modules(source)}
 
 
 def function_lengths(source: str) -> dict[str, int]:
@@ -63,7 +92,65 @@ def test_imports_go_one_way(path):
     assert not wrong, f"{path.relative_to(ROOT)} imports {', '.join(sorted(wrong))}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle, or none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_modules_import_each_other_not_even_in_functions_or_for_types():
+    graph = {name: imported_modules(path.read_text()) - {name} for name, path in MODULES.items()}
+    assert circle(graph) == []
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) != []
+
+
+def test_the_harness_of_benchmarks_knows_no_work():
+    for path in (ROOT / "bench" / "harness").glob("*.py"):
+        assert not {name for name in imported_modules(path.read_text()) if name.startswith("restool.bench.work")}
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_what_needs_no_torch_loads_none(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+OPTION = re.compile(r"(?<![-\w])--[a-z]")
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if package_of(path) != "cli"], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_the_library_does_not_speak_the_command_line(path):
+    lines = [line for line in path.read_text().splitlines() if OPTION.search(line)]
+    assert not lines
+
+
+def test_an_option_is_seen_in_any_text():
+    assert all(OPTION.search(text) for text in ("use --out DIR", '"--a"', "`--limit`", "(--x)", "--dry-run"))
+    assert not any(OPTION.search(text) for text in ("a -- b", "|---|", "x --1", "a--b", "---x"))
+
+
+def hidden(package: str, source: str, modules: set[str]) -> set[str]:
+    """Modules of a package whose name its `__init__.py` gives to something else."""
+    nodes = [node for node in ast.parse(source).body if isinstance(node, ast.ImportFrom) and node.module != package]
+    return {alias.asname or alias.name for node in nodes for alias in node.names} & modules
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("__init__.py")), ids=lambda path: str(path.parent.relative_to(ROOT)))
+def test_no_name_of_a_package_hides_one_of_its_modules(path):
+    modules = {module.name.removesuffix(".py") for module in path.parent.iterdir() if module != path}
+    assert not hidden(module_of(path), path.read_text(), modules)
+
+
+def test_a_hidden_module_is_seen():
+    assert hidden("a.b", "from a.b.c import c, d\nfrom a.b import e\nfrom a import f as g", {*"cefg"}) == {"c", "g"}
+
+
+@pytest.mark.parametrize("path", [*FILES, *TESTS], ids=lambda path: str(path.relative_to(ROOT.parent)))
 def test_files_and_functions_stay_small(path):
     source = path.read_text()
     assert len(source.splitlines()) <= LONGEST_FILE
@@ -71,22 +158,29 @@ def test_files_and_functions_stay_small(path):
     assert not long
 
 
-def test_every_layer_of_the_house_exists():
-    assert {package_of(path) for path in FILES} >= set(LAYERS)
+def test_most_files_are_shorter_than_a_long_page():
+    assert statistics.median(len(path.read_text().splitlines()) for path in FILES) < USUAL_FILE
+
+
+def test_every_part_of_the_house_exists():
+    assert {package_of(path) for path in FILES} == set(ALLOWED)
 
 
 def test_an_import_is_seen_wherever_it_hides():
     source = """
 import os
-import restool.nn.correlate as c
+import restool.correlation.engine as c
 from restool.models import build_model
 from restool import __version__, data
 from . import something
+if TYPE_CHECKING:
+    from restool.nn.wide import WideConv2d
 def f():
     if True:
         from restool.cli.ls import main
 """
-    assert imported_packages(source) == {"nn", "models", "data", "cli", "."}
+    assert imported_packages(source) == {"correlation", "models", "data", "nn", "cli", "__init__", "."}
+    assert "restool.nn.wide" in imported_modules(source)
 
 
 def test_a_docstring_does_not_count_as_length():

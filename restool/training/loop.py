@@ -116,13 +116,8 @@ def train(
         history.append(figures)
         if checkpoint is not None:
             moments = {} if epoch + 1 == epochs else optimizer.state_dict()["state"]
-            state: dict[str, Any] = {
-                "spec": spec,
-                "model": model.state_dict(),
-                "optimizer": moments,
-                "facts": facts or {},
-            }
-            save_checkpoint(checkpoint, Checkpoint(epoch=epoch + 1, history=history, **state))
+            state: dict[str, Any] = {"model": model.state_dict(), "optimizer": moments, "facts": facts or {}}
+            save_checkpoint(checkpoint, Checkpoint(spec=spec, epoch=epoch + 1, history=history, **state))
         watch.epoch(figures)
     model.eval()
     return history
