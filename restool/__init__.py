@@ -1,7 +1,8 @@
 """restool: what happens to a model trained at one resolution when it is used at another?
 
-    result = restool.sweep(restool.StudyConfig(train=[16], test=range(28, 37)), "results/local")
-    print(result.table)
+    config = restool.StudyConfig(train=[16], test=range(28, 37))
+    result = restool.sweep(config, "results/local")
+    print(result)
 
 Names and subpackages are loaded at first use, so that the command line's help needs no torch.
 """

@@ -45,6 +45,10 @@ class SweepResult:
         """One row per cell of the folder, averaged over seeds, in percent and points (see `report.summarise`)."""
         return summarise(read_records(self.out))
 
+    def __str__(self) -> str:
+        """The table as a reader wants it, or that there is none."""
+        return (self.out / "table.md").read_text() if self.files else f"no cell of {self.out} is done yet"
+
 
 @dataclass(frozen=True)
 class TrainingResult:
