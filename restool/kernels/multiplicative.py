@@ -92,10 +92,10 @@ class MultiplicativeNetwork(KernelNetwork):
         return type(self), *(type(filter_) for filter_ in self.filters)
 
 
-class MAGNet(MultiplicativeNetwork):
-    """Multiplicative network of anisotropic Gabor filters (Romero et al. 2022, equations 5-8).
+class GaborNetwork(MultiplicativeNetwork):
+    """Multiplicative network of isotropic Gabor filters (Fathony et al. 2021).
 
-    Inverse widths of filter l are drawn from Gamma(6 / (l + 1), 1): wide windows late, narrow ones early.
+    Inverse widths are drawn from Gamma(6 / (L + 1), 1).
 
     Args:
         dims: D, 1 or 2.
@@ -106,6 +106,8 @@ class MAGNet(MultiplicativeNetwork):
         center_range: initial window centers lie in U(-center_range, center_range).
     """
 
+    isotropic = True
+
     def __init__(
         self,
         dims: int,
@@ -122,43 +124,36 @@ class MAGNet(MultiplicativeNetwork):
                 hidden,
                 weight_scale=input_scale / math.sqrt(layers + 1),
                 center_range=center_range,
-                concentration=6 / (index + 1),
-                isotropic=False,
+                concentration=self.concentration(index, layers),
+                isotropic=self.isotropic,
             )
             for index in range(layers + 1)
         ]
         super().__init__(dims, outputs, hidden, filters)
 
+    @staticmethod
+    def concentration(index: int, layers: int) -> float:
+        """Of the inverse widths of a filter, counted from 0, where the network has `layers` hidden layers."""
+        return 6 / (layers + 1)
 
-class GaborNetwork(MultiplicativeNetwork):
-    """Multiplicative network of isotropic Gabor filters (Fathony et al. 2021); arguments as in MAGNet."""
 
-    def __init__(
-        self,
-        dims: int,
-        outputs: int,
-        *,
-        hidden: int = 32,
-        layers: int = 3,
-        input_scale: float = 25.6,
-        center_range: float = 1.0,
-    ) -> None:
-        filters = [
-            GaborFilter(
-                dims,
-                hidden,
-                weight_scale=input_scale / math.sqrt(layers + 1),
-                center_range=center_range,
-                concentration=6 / (layers + 1),
-                isotropic=True,
-            )
-            for _ in range(layers + 1)
-        ]
-        super().__init__(dims, outputs, hidden, filters)
+class MAGNet(GaborNetwork):
+    """Multiplicative network of anisotropic Gabor filters (Romero et al. 2022, equations 5-8).
+
+    Inverse widths of filter l are drawn from Gamma(6 / (l + 1), 1): wide windows late, narrow ones early. Arguments as
+    in GaborNetwork.
+    """
+
+    isotropic = False
+
+    @staticmethod
+    def concentration(index: int, layers: int) -> float:
+        """Of the inverse widths of a filter, which falls with its number."""
+        return 6 / (index + 1)
 
 
 class FourierNetwork(MultiplicativeNetwork):
-    """Multiplicative network of sines (Fathony et al. 2021); arguments as in MAGNet, without windows."""
+    """Multiplicative network of sines (Fathony et al. 2021); arguments as in GaborNetwork, without windows."""
 
     def __init__(
         self, dims: int, outputs: int, *, hidden: int = 32, layers: int = 3, input_scale: float = 256.0

@@ -21,11 +21,8 @@ class ContinuousConv(ContinuousKernel):
     Args:
         in_channels: I.
         out_channels: O.
-        kernel, mask, reference_size: see `ContinuousKernel`.
         method: see `restool.correlation.correlate`.
-
-    Raises:
-        ValueError: kernel outputs, mask axes or reference size do not fit.
+        kernel, mask, reference_size: see `ContinuousKernel`, also for errors.
     """
 
     def __init__(
@@ -33,10 +30,10 @@ class ContinuousConv(ContinuousKernel):
         in_channels: int,
         out_channels: int,
         *,
+        method: Method = "auto",
         kernel: KernelNetwork,
         mask: GaussianMask | None = None,
         reference_size: int = 16,
-        method: Method = "auto",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel=kernel, mask=mask, reference_size=reference_size)
         self.bias = nn.Parameter(torch.zeros(out_channels))

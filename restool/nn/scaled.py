@@ -2,7 +2,8 @@
 
 import copy
 import math
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol as Interface
+from typing import Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ LARGEST_REACH = 64
 
 
 @runtime_checkable
-class Rescalable(Protocol):
+class Rescalable(Interface):
     """A layer that says what it becomes where an object covers `scale` times as many pixels as in training.
 
     `at_scale` returns a new layer and leaves this one alone. The scale always counts from the training resolution, so

@@ -1,7 +1,7 @@
 """`restool bench layer`: one continuous convolution."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -12,8 +12,8 @@ from restool.arguments import MOST_IMAGES, Knob, check_knobs, require_value
 from restool.bench.harness.compare import Candidate, Case
 from restool.bench.work.candidates import MaskWidth, built_in, choices, load_factory, sample_alone, truth_of
 from restool.bench.work.counts import layer_costs
+from restool.bench.work.growing import Growing
 from restool.bench.work.reference import Errors, Truth, joint_error, largest_error
-from restool.correlation import RATES
 from restool.models.layers import LAYER_KINDS
 from restool.nn import ContinuousConv
 
@@ -21,7 +21,7 @@ CHANNELS = Knob("In, or out.", "N", least=1, most=65_536)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerBench:
+class LayerBench(Growing):
     """A masked MAGNet layer on random images.
 
     Attributes:
@@ -58,19 +58,8 @@ class LayerBench:
         inputs, outputs = self.channels
         return {"batch": self.batch, "in_channels": inputs, "out_channels": outputs, "backward": self.backward}
 
-    def __len__(self) -> int:
-        """Cases."""
-        return len(self.sizes) * len(self.widths)
-
-    def cases(self, device: torch.device) -> Iterator[Case]:
-        """One per width and size, growing in size."""
-        if "auto" in self.candidates:
-            RATES.calibrate(device, torch.float32)
-        for width in self.widths:
-            for size in self.sizes:
-                yield self._case(size, width, device)
-
-    def _case(self, size: int, width: MaskWidth, device: torch.device) -> Case:
+    def case(self, size: int, width: MaskWidth, device: torch.device) -> Case:
+        """The case of one size and width."""
         torch.manual_seed(0)
         layer = _layer(self.channels, size).to(device)
         width.apply(layer)

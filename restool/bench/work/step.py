@@ -1,7 +1,6 @@
 """`restool bench step`: a training step of a model."""
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -12,6 +11,7 @@ from restool.arguments import MOST_IMAGES, Knob, check_knobs
 from restool.bench.harness.compare import Candidate, Case
 from restool.bench.work.candidates import MaskWidth, built_in, choices, truth_of
 from restool.bench.work.counts import training_costs
+from restool.bench.work.growing import Growing
 from restool.bench.work.memory import StepRequest, step_memory
 from restool.bench.work.models import (
     CLASSES,
@@ -23,11 +23,10 @@ from restool.bench.work.models import (
     training_step,
 )
 from restool.bench.work.reference import Truth, joint_error
-from restool.correlation import RATES
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepBench:
+class StepBench(Growing):
     """Forward pass, cross entropy, backward pass and Adam on random images.
 
     Attributes:
@@ -64,19 +63,8 @@ class StepBench:
         """What all cases share."""
         return {"model": self.model, "batch": self.batch}
 
-    def __len__(self) -> int:
-        """Cases."""
-        return len(self.sizes) * len(self.widths)
-
-    def cases(self, device: torch.device) -> Iterator[Case]:
-        """One per width and size, growing in size."""
-        if "auto" in self.candidates:
-            RATES.calibrate(device, torch.float32)
-        for width in self.widths:
-            for size in self.sizes:
-                yield self._case(size, width, device)
-
-    def _case(self, size: int, width: MaskWidth, device: torch.device) -> Case:
+    def case(self, size: int, width: MaskWidth, device: torch.device) -> Case:
+        """The case of one size and width."""
         model = make_model(self.model, size, width).to(device)
         images = random_images(self.batch, size, device)
 

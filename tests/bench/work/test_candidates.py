@@ -63,9 +63,7 @@ def test_widths_are_taken_as_typed_and_in_that_order():
 
 @pytest.mark.parametrize("text", ["wide", "0", "-0.1", "nan", "inf", "0.1,", ""])
 def test_a_width_that_is_none_is_refused(text):
-    with pytest.raises(
-        UsageError, match=r"^`sigma` must be initial, whole or numbers above 0 up to 1e30 such as "
-    ):
+    with pytest.raises(UsageError, match=r"^`sigma` must be initial, whole or numbers above 0 up to 1e30 such as "):
         parse_widths(text)
 
 
