@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -116,6 +117,21 @@ def test_the_harness_of_benchmarks_knows_no_work():
 def test_what_needs_no_torch_loads_none(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_report_on_the_command_line_loads_no_torch(tmp_path):
+    shutil.copytree(ROOT.parent / "results" / "demo" / "records", tmp_path / "records")
+    code = f"""
+import sys
+from restool.cli import main
+sys.argv = ["restool", "report", {str(tmp_path)!r}]
+try:
+    main()
+finally:
+    assert "torch" not in sys.modules
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+    assert (tmp_path / "heatmap.png").exists()
 
 
 OPTION = re.compile(r"(?<![-\w])--[a-z]")

@@ -98,7 +98,7 @@ def _fail_on_memory(error: Exception) -> NoReturn:
     told = ("memory", "Storage size")  # torch has no type of its own for the CPU's
     if isinstance(error, RuntimeError) and not any(words in str(error) for words in told):
         raise error
-    _fail("not enough memory; choose smaller sizes, a smaller --limit or a smaller --batch-size", 2)
+    _fail("not enough memory; choose smaller sizes, fewer images or smaller batches", 2)
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -234,4 +234,5 @@ class Place:
             "method": self.method.value,
             "data_dir": self.data_dir,
             "download": self.download,
+            "time_limit": self.time_limit,
         }

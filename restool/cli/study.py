@@ -62,7 +62,7 @@ def run_grid(
         print_plan(open_study(config, place.out, **place.choices), as_json=as_json)
         return
     progress = ProgressBars(tell)
-    result = sweep(config, place.out, time_limit=place.time_limit, progress=progress, **place.choices)
+    result = sweep(config, place.out, progress=progress, **place.choices)
     if result.timed_out:
         say_time_is_over(f"{len(result.missing)} of {len(result.cells)} cells are missing")
     print_report(result.out, result.files, as_json=as_json)

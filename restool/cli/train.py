@@ -23,7 +23,7 @@ def train(sources: Sources, recipe: Recipe, place: Place, as_json: Json = False)
     if config.source_epochs < 1:
         raise ArgumentError("epochs", "must be at least 1 for a model that is trained", config.source_epochs)
     progress = ProgressBars(tell)
-    result = train_sources(config, place.out, time_limit=place.time_limit, progress=progress, **place.choices)
+    result = train_sources(config, place.out, progress=progress, **place.choices)
     if result.timed_out:
         say_time_is_over("not all models are trained")
     if as_json:

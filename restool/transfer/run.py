@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import pandas as pd
 
@@ -67,6 +67,17 @@ class TrainingResult:
     rows: list[dict[str, Any]]
 
 
+class Place(TypedDict, total=False):
+    """Where and how to run: the arguments of `open_study` that decide no result beyond rounding."""
+
+    device: DeviceName
+    method: Method
+    data_dir: str | Path | None
+    download: bool
+    time_limit: float | None
+    progress: Progress | None
+
+
 def open_study(
     config: StudyConfig,
     out: str | Path,
@@ -75,6 +86,7 @@ def open_study(
     method: Method = "auto",
     data_dir: str | Path | None = None,
     download: bool = False,
+    time_limit: float | None = None,
     progress: Progress | None = None,
 ) -> Study:
     """Check everything and read the data; nothing is written yet.
@@ -86,6 +98,7 @@ def open_study(
         method: how continuous layers convolve; results agree to rounding.
         data_dir: folder with torchvision's files of cifar10 or mnist; "data" by default.
         download: fetch them if they are missing.
+        time_limit: stop by `TimeLimitReached` after so many minutes.
         progress: told of everything; None for bars on stderr.
 
     Raises:
@@ -93,21 +106,15 @@ def open_study(
         MissingDataError: data that is missing or damaged.
     """
     require_choice("method", method, METHODS)
+    progress = ProgressBars() if progress is None else progress
+    progress = progress if time_limit is None else Limited(progress, time_limit)
     chosen, folder = choose_device(device), ResultsFolder(Path(out))
     dataset = load(config.dataset, data_dir=data_dir, download=download, limit=config.limit)
     require_fitting(config, dataset)
-    progress = ProgressBars() if progress is None else progress
     return Study(config, dataset, folder, device=chosen, method=method, progress=progress)
 
 
-def sweep(
-    config: StudyConfig,
-    out: str | Path,
-    *,
-    time_limit: float | None = None,
-    progress: Progress | None = None,
-    **place: Any,
-) -> SweepResult:
+def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> SweepResult:
     """Train at each source size, test at every target by every protocol, and draw the heat map.
 
     A cell that has its record is not run again, so a second call goes on where the first one ended.
@@ -115,9 +122,8 @@ def sweep(
     Args:
         config: what to measure.
         out: results folder, created.
-        time_limit: stop cleanly after so many minutes.
-        progress: told of everything; None for bars on stderr.
-        **place: device, method, data_dir and download, see `open_study`.
+        **place: device, method, data_dir, download, time_limit and progress, as in `open_study`; a run out of time
+            ends without an error.
 
     Returns:
         What is done, failed and missing; tables and heat maps are written where there is a record.
@@ -126,7 +132,7 @@ def sweep(
         UsageError: see `open_study`; nothing was written.
         MissingDataError: likewise.
     """
-    study = open_study(config, out, progress=_limited(progress, time_limit), **place)
+    study = open_study(config, out, **place)
     study.folder.create()
     timed_out = False
     try:
@@ -138,16 +144,9 @@ def sweep(
     return SweepResult(study.folder.path, study.cells, study.failed, missing, timed_out, files)
 
 
-def train_sources(
-    config: StudyConfig,
-    out: str | Path,
-    *,
-    time_limit: float | None = None,
-    progress: Progress | None = None,
-    **place: Any,
-) -> TrainingResult:
+def train_sources(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> TrainingResult:
     """Train the source models of a study alone; the test images are not read. Arguments and errors as in `sweep`."""
-    study = open_study(config, out, progress=_limited(progress, time_limit), **place)
+    study = open_study(config, out, **place)
     study.folder.create()
     failed, timed_out = [], False
     try:
@@ -161,8 +160,3 @@ def train_sources(
         if stored is not None and stored.epoch == run.epochs:
             rows.append({"checkpoint": str(path), "source": run.source, "seed": run.seed, **stored.history[-1]})
     return TrainingResult(study.runs, failed, timed_out, rows)
-
-
-def _limited(progress: Progress | None, minutes: float | None) -> Progress:
-    progress = ProgressBars() if progress is None else progress
-    return progress if minutes is None else Limited(progress, minutes)

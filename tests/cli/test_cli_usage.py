@@ -123,7 +123,7 @@ def test_too_little_memory_is_one_line(restool, here, monkeypatch):
         monkeypatch.setattr("restool.transfer.run.load", lambda *_, error=error, **__: _throw(error))
         answer = restool("sweep")
         assert answer.status == 2
-        assert answer.message.startswith("not enough memory; choose smaller sizes, a smaller --limit or")
+        assert answer.message.startswith("not enough memory; choose smaller sizes, fewer images or")
 
 
 def test_a_defect_of_restool_itself_keeps_its_traceback(restool, here, monkeypatch):

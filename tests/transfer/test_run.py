@@ -1,12 +1,13 @@
 """Laws of the calls from Python: the sweep of the README, what it leaves, and what is refused before it writes."""
 
 import re
+from inspect import signature
 from pathlib import Path
+from typing import get_type_hints
 
 import pandas as pd
 import pytest
 import torch
-from conftest import CHOICES
 
 import restool
 from restool.cli.panels import Grid
@@ -15,6 +16,7 @@ from restool.cli.study import study_config
 from restool.errors import ArgumentError, MissingDataError
 from restool.recipe import Recipe
 from restool.training import load_checkpoint
+from restool.transfer.run import Place, open_study
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -80,7 +82,7 @@ def test_source_models_are_trained_alone_and_a_sweep_uses_them(lab, tmp_path):
     assert (result.failed, result.timed_out, len(result.runs)) == ([], False, 2)
     for row, run in zip(result.rows, result.runs, strict=True):
         stored = load_checkpoint(row["checkpoint"])
-        assert (row["source"], row["seed"], stored.epoch) == (8, run.seed, CHOICES["epochs"])
+        assert (row["source"], row["seed"], stored.epoch) == (8, run.seed, config.epochs)
         assert row["validation_accuracy"] == stored.history[-1]["validation_accuracy"]
     assert not (tmp_path / "records").exists()
     progress = lab.progress()
@@ -101,6 +103,15 @@ def test_a_bad_place_is_refused_before_anything_is_written(lab, tmp_path, place,
     with pytest.raises(error, match=message):
         restool.sweep(lab.config(), tmp_path / "out", progress=lab.progress(), **place)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_is_no_argument_is_refused(lab, tmp_path):
+    for call in (restool.sweep, restool.train_sources, restool.transfer.open_study):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'devices'"):
+            call(lab.config(), tmp_path / "out", devices="cpu")
+    assert get_type_hints(Place).keys() == {
+        name for name, parameter in signature(open_study).parameters.items() if parameter.kind is parameter.KEYWORD_ONLY
+    }
 
 
 def test_missing_data_is_refused_before_anything_is_written(lab, tmp_path):
