@@ -12,7 +12,7 @@ from restool.correlation import correlate
 from restool.nn import ContinuousConv
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
-"""Largest allowed error over the largest value, by dtype."""
+"""An error may be this share of the largest value, by dtype."""
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:

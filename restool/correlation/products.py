@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 
-SHAPES = [(1, 512, 512, 512), (24, 64, 36, 48), (3, 96, 32, 4096), (8, 7, 130, 33)]  # batch, rows, inner, columns
+SHAPES = [(1, 512, 512, 512), (24, 64, 36, 48), (3, 96, 32, 4096), (8, 7, 130, 33)]
+"""Products of these batches, rows, inner lengths and columns are tried."""
 EXACT = 1e-6
-"""Largest error over the largest value of a float32 product; bfloat16 arithmetic errs by 1e-3."""
+"""A float32 product errs by less than this share of its largest value; one in bfloat16 arithmetic errs by 1e-3."""
 
 
 @contextmanager

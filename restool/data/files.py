@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 CHUNK = 256
-"""Images that a thread decodes at a time."""
+"""A thread decodes so many images at a time."""
 
 
 @dataclass(frozen=True)

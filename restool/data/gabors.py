@@ -25,10 +25,10 @@ Array = NDArray[np.float64]
 Range = tuple[float, float]
 
 VERSION = 1
-"""Part of the fingerprint: raised whenever the same recipe gives other pixels."""
+"""The version is part of the fingerprint. It is raised whenever the same recipe gives other pixels."""
 
 CHUNK = 500
-"""Scenes rendered at a time, which keeps the complex factors of a chunk in tens of megabytes."""
+"""So many scenes are rendered at a time, which keeps their complex factors in tens of megabytes."""
 
 
 @dataclass(frozen=True)

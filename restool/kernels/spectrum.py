@@ -10,7 +10,7 @@ from restool.kernels.mask import GaussianMask
 from restool.kernels.multiplicative import GaborFilter, MultiplicativeNetwork, SineFilter
 
 BANDWIDTH_DEVIATIONS = 2.0
-"""Standard deviations of a Gaussian window's spectrum that count as its bandwidth."""
+"""So many standard deviations of the spectrum of a Gaussian window count as its bandwidth."""
 
 
 def filter_frequencies(network: KernelNetwork) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 STEPS = 2**16
-"""Values of a 16-bit number."""
+"""A 16-bit number has so many values."""
 
 
 class Dropout(nn.Module):

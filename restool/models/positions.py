@@ -8,7 +8,7 @@ from torchvision.models import VisionTransformer
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 KEY = "encoder.pos_embedding"
-"""Where `interpolate_embeddings` looks for the embeddings."""
+"""`interpolate_embeddings` looks for the embeddings under this name."""
 
 
 class ResampledPositions(nn.Module):

@@ -28,10 +28,10 @@ FLEXNET_WIDTHS = {
     5: (22, 22, 33, 33, 44, 44),
     7: (24, 24, 24, 36, 36, 36, 48, 48),
 }
-"""Stem and block widths of the official networks, by number of blocks."""
+"""The stem and the blocks of an official network have these widths, by its number of blocks."""
 
 NJET_WIDTHS = (38, 38, 38, 57, 57, 57, 76, 76)
-"""The same of the official FlexNet-7 with N-Jets."""
+"""The stem and the blocks of the official FlexNet-7 with N-Jets have these widths."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 Filter = Literal["bilinear", "lanczos3"]
 
-_REACH = {"bilinear": 1, "lanczos3": 3}  # source pixels on each side that a target tap draws from
+_REACH = {"bilinear": 1, "lanczos3": 3}  # a target tap draws from so many source pixels on each side
 
 
 def resample_kernel(kernel: Tensor, scale: float, filter_: Filter) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from restool.correlation import FactoredKernel, correlate
 
 LARGEST_REACH = 64
-"""Pixels: a diverging width must not fill the memory."""
+"""A kernel reaches no more pixels than this, so that a width that diverges does not fill the memory."""
 
 
 @runtime_checkable

@@ -18,12 +18,13 @@ from matplotlib.figure import Figure
 
 from restool.report.groups import Group, points, span
 
-# Lengths in inches. Axes are placed by hand, so that a cell has one size in every figure.
 CELL_WIDTH, CELL_HEIGHT = 0.62, 0.36
-PAGE = 8.5  # widest row of panels
-GAP = 0.3  # between panels side by side
+"""A cell measures so many inches in every figure, for which axes are placed by hand. All lengths are in inches."""
+PAGE, GAP = 8.5, 0.3
+"""A row of panels is no wider than the first length, and panels side by side are the second one apart."""
 TITLE, PANEL_TITLE, TICKS, LABEL, BAR = 0.28, 0.22, 0.26, 0.2, 0.68
-LINE = 0.22  # of the heading
+LINE = 0.22
+"""A line of the heading is so high."""
 
 SATURATION = 20.0
 """Differences beyond this many points share one colour, so that a protocol at chance does not hide the others."""

@@ -15,14 +15,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from restool.bench.harness.table import context, tick, title
 from restool.report.heatmap import STYLE
 
-PANEL_WIDTH, LEGEND, HEIGHT = 4.2, 1.4, 4.2  # inches
+PANEL_WIDTH, LEGEND, HEIGHT = 4.2, 1.4, 4.2
+"""A panel, the legend beside it and the figure measure so many inches."""
 LETTERS = 17
-"""Of the context in an inch."""
+"""A line of the context has so many letters an inch."""
 NAMES = {"size": "image size in pixels a side", "taps": "kernel size in taps a side"}
 NARROW = 30
-"""Longest over shortest time under which powers of ten are too few labels."""
+"""An axis of times has more labels than the powers of ten where the longest is no more times the shortest."""
 TICK_GAP = 0.11
-"""Least distance of two labels of the horizontal axis, as a share of its length."""
+"""Two labels of the horizontal axis are no nearer than this share of its length."""
 
 
 def draw(record: dict[str, Any]) -> Figure | None:

@@ -23,7 +23,7 @@ from restool.nn.together import sample_together
 
 BASELINE = "conv2d"
 LARGEST_WIDTH = 1e30
-"""Wider masks are flat all the same, and float32 ends at 3e38."""
+"""A mask is no wider than this: it is flat long before, and float32 ends at 3e38."""
 
 Convolution = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(signal, kernel, bias) -> output."""

@@ -18,7 +18,7 @@ from restool.devices import keep_freed_memory
 from restool.errors import RestoolError
 
 STEPS = 2
-"""The second one meets the moments of Adam."""
+"""So many steps are taken, because the second one meets the moments of Adam."""
 
 
 @dataclass(frozen=True, kw_only=True)

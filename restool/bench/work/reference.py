@@ -17,11 +17,11 @@ from restool.errors import UsageError
 from restool.testing import TOLERANCE, relative_error
 
 CHECKED_IMAGES = 2
-"""Of a batch. A candidate computes all of it, the truth only these; images do not depend on each other."""
+"""The truth of a batch is computed for so many of its images: they do not depend on each other."""
 MOST_COLUMNS = 2**27
-"""Entries of the matrix that PyTorch's float64 convolution unfolds images into: 1 GiB."""
+"""The matrix that PyTorch's float64 convolution unfolds images into has no more entries, which take 1 GiB."""
 KINK_LIMIT = 5e-2
-"""Of gradients through activations with a kink: one that rounding moves across it was seen to change them by 2e-2."""
+"""Gradients through activations with a kink may err by this, for rounding across it was seen to change them by 2e-2."""
 
 Errors = Callable[[Sequence[Tensor], Sequence[Tensor]], float]
 """(gradients, true gradients) -> error."""
