@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import nn
@@ -69,6 +69,8 @@ class StudyConfig:
         check_knobs(self)
         if not isinstance(self.protocols, str):
             object.__setattr__(self, "protocols", tuple(dict.fromkeys(self.protocols)))
+        elif self.protocols not in ("all", "start"):
+            raise ArgumentError("protocols", "must be all, start, or several names", self.protocols, "put it in a list")
         object.__setattr__(self, "zero_shot", self._resolve_protocols())
 
     @property
@@ -103,10 +105,10 @@ class StudyConfig:
             raise UsageError(f"`alias_penalty` does not apply to {self.model}: {error}; use none") from error
 
 
-def _distinct(name: str, values: Iterable[int], least: int, most: int, noun: str) -> tuple[int, ...]:
+def _distinct(name: str, values: Any, least: int, most: int, noun: str) -> tuple[int, ...]:
     """The values in their order, each once; ArgumentError unless all are whole numbers from `least` to `most`."""
-    found = tuple(dict.fromkeys(values))
+    found = tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else ()
     whole = all(isinstance(value, Integral) and not isinstance(value, bool) for value in found)
     if not found or not whole or min(found) < least or max(found) > most:
-        raise ArgumentError(name, f"must hold {noun} from {least} to {most:,}", found)
-    return tuple(int(value) for value in found)
+        raise ArgumentError(name, f"must hold {noun} from {least} to {most:,}", found or values)
+    return tuple(dict.fromkeys(int(value) for value in found))
