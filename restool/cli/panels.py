@@ -161,10 +161,23 @@ def _source_epochs(name: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sources:
-    """The models that a study trains."""
+class Trained:
+    """Sizes to train at, which the help shows first."""
 
     train: TrainSizes = "16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested(Trained):
+    """Sizes to test at, which it shows next."""
+
+    test: TestSizes = "28..36"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources(Trained):
+    """The models that a study trains."""
+
     model: ModelName = "flexnet-3"
     dataset: DatasetName = "gabors"
     seeds: Annotated[str, _measured("--seeds", "One source model for each: 0, or 0..4, or 3,7.", "SEEDS")] = "0"
@@ -173,10 +186,9 @@ class Sources:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid(Sources):
+class Grid(Sources, Tested):
     """The grid of `restool sweep`."""
 
-    test: TestSizes = "28..36"
     protocols: Protocols = None
     finetune_epochs: Annotated[
         int, _trained("--finetune-epochs", "Also train on at every target; 0 for not.", "N", parser=whole_number)
@@ -184,7 +196,7 @@ class Grid(Sources):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuningGrid(Sources):
+class TuningGrid(Sources, Tested):
     """The grid of `restool finetune`, where --epochs are those at the target."""
 
     epochs: Annotated[int | None, _source_epochs("--source-epochs")] = None
