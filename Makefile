@@ -23,8 +23,7 @@ demo: install
 	$(BIN)/restool sweep --train 16 --test 28..36 --out $(OUT)
 
 test: install
-	$(BIN)/pytest -n auto -m "not slow"
-	$(BIN)/pytest -n auto -m slow
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .

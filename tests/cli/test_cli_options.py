@@ -86,34 +86,35 @@ def typed(option: OptionInfo) -> str:
 OPTIONS = [(command, typed(option), kind) for command, option, kind in numeric_options(app)]
 
 
-@pytest.fixture
-def files(here):
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
     """A checkpoint of restool's, and as much of one of the official code as is read before its numbers are used."""
+    folder = tmp_path_factory.mktemp("files")
     spec = ModelSpec("flexnet[4,4]-conv3")
-    save_checkpoint(here / "model.safetensors", Checkpoint(spec=spec, model=spec.build().state_dict()))
+    save_checkpoint(folder / "model.safetensors", Checkpoint(spec=spec, model=spec.build().state_dict()))
     shapes = {"cconv1.weight": (4, 3, 3, 3), "norm1.weight": (4,), "blocks.0.norm2.weight": (4,)}
     shapes["out_layer.weight"] = (10, 4, 1, 1)
-    torch.save({name: torch.zeros(shape) for name, shape in shapes.items()}, here / "model.pt")
-    return here
+    torch.save({name: torch.zeros(shape) for name, shape in shapes.items()}, folder / "model.pt")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _among_files(files, monkeypatch):
+    monkeypatch.chdir(files)
 
 
 @pytest.mark.parametrize(
-    ("command", "option", "value"),
-    [
-        (command, option, value)
-        for command, options in REFUSED.items()
-        for option, values in options.items()
-        for value in values
-    ],
+    ("command", "option"), [(command, option) for command, options in REFUSED.items() for option in options]
 )
-def test_a_number_out_of_range_names_its_option(restool, files, command, option, value):
+def test_a_number_out_of_range_names_its_option(restool, files, command, option):
     before = sorted(files.rglob("*"))
-    answer = restool(*command.split(), *NEEDED.get(command, []), option, value)
-    assert answer.status == 2
-    assert re.fullmatch(rf"{option} must .+, but is .+", answer.message)
-    assert "`" not in answer.message
-    assert not answer.out
-    assert sorted(files.rglob("*")) == before
+    for value in REFUSED[command][option]:
+        answer = restool(*command.split(), *NEEDED.get(command, []), option, value)
+        assert answer.status == 2, value
+        assert re.fullmatch(rf"{option} must .+, but is .+", answer.message), value
+        assert "`" not in answer.message
+        assert not answer.out
+        assert sorted(files.rglob("*")) == before
 
 
 @pytest.mark.parametrize(("command", "option", "kind"), [case for case in OPTIONS if case[2] is not str])

@@ -2,8 +2,6 @@
 
 import copy
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -181,9 +179,3 @@ def test_a_record_of_another_format_is_refused(tmp_path, record):
 def test_a_folder_without_records_says_what_makes_one(tmp_path):
     with pytest.raises(MissingDataError, match=r"^no bench-\*.json in .*; a benchmark that writes into it makes one$"):
         rebuild(tmp_path)
-
-
-@pytest.mark.slow
-def test_a_figure_needs_no_torch():
-    code = "import sys, restool.bench.harness.record; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
