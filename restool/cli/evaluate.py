@@ -28,13 +28,14 @@ def evaluate(
 
     restool evaluate model.safetensors --test 28..36 --protocols requery,resize
     """
-    from restool.data import load
+    from restool.data import load, require_limit
     from restool.devices import choose_device
     from restool.training import load_model
     from restool.transfer import applicable, evaluate_model, resolve_protocol
     from restool.transfer.progress import ProgressBars
 
     targets = sizes(test, "test")
+    require_limit(limit)
     asked = None if protocols is None else names(protocols)
     for name in asked or ():
         resolve_protocol(name)

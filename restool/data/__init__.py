@@ -1,7 +1,7 @@
 """Image data sets, and batches of them at any size on any device."""
 
 from restool.data.batches import Batches
-from restool.data.dataset import Dataset, Part, Split
+from restool.data.dataset import Dataset, Part, Split, require_limit
 from restool.data.sources import DATASETS, Source, load
 
-__all__ = ["DATASETS", "Batches", "Dataset", "Part", "Source", "Split", "load"]
+__all__ = ["DATASETS", "Batches", "Dataset", "Part", "Source", "Split", "load", "require_limit"]

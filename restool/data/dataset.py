@@ -70,16 +70,21 @@ class Dataset:
         return self.read(part, size)
 
 
+def require_limit(limit: int | None) -> None:
+    """Raise ArgumentError for a limit below one image."""
+    if limit is not None and limit < 1:
+        raise ArgumentError("limit", "must be at least 1 image", limit, "leave it out to use them all")
+
+
 def within_limit(counts: Mapping[Part, int], limit: int | None) -> dict[Part, int]:
     """Counts under `limit` N: at most N training and N test images, and max(1, N // 10) of validation.
 
     Raises:
         UsageError: if the limit is below 1.
     """
+    require_limit(limit)
     if limit is None:
         return dict(counts)
-    if limit < 1:
-        raise ArgumentError("limit", "must be at least 1 image", limit, "leave it out to use them all")
     most: dict[Part, int] = {"train": limit, "validation": max(1, limit // 10), "test": limit}
     return {part: min(counts[part], most[part]) for part in PARTS}
 

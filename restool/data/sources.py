@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from restool.arguments import unknown_name
 from restool.data.benchmarks import benchmark
-from restool.data.dataset import Dataset
+from restool.data.dataset import Dataset, require_limit
 from restool.data.files import image_folder, parquet
 from restool.data.gabors import CLASS_NAMES, gabors
 from restool.errors import MissingDataError
@@ -51,6 +51,7 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
         UsageError: if the name is unknown, the limit below 1, or the images break a rule.
         MissingDataError: if files are missing or damaged.
     """
+    require_limit(limit)
     kind, colon, folder = name.partition(":")
     match kind:
         case "gabors" if not colon:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from restool.arguments import knobs, require_value
 from restool.errors import MissingDataError, UsageError
 from restool.models.registry import ModelSpec, shell_name
 
@@ -53,6 +54,7 @@ def read_flexconv(path: str | Path, *, reference_size: int = 16) -> nn.Module:
 
 def read_flexconv_spec(path: str | Path, *, reference_size: int) -> tuple[ModelSpec, nn.Module]:
     """As `read_flexconv`, with the specification that builds a model of the same shape."""
+    require_value("reference_size", reference_size, *knobs(ModelSpec)["reference_size"])
     path = Path(path)
     state = _load_state(path)
     try:

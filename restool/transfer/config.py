@@ -10,6 +10,7 @@ from torch import nn
 
 from restool.aliasing import report
 from restool.arguments import LARGEST_SEED, LARGEST_SIZE, MOST_EPOCHS, SMALLEST_SIZE, Knob, check_knobs
+from restool.data import require_limit
 from restool.errors import ArgumentError, UsageError
 from restool.models import ModelSpec, find_model
 from restool.recipe import Recipe
@@ -67,6 +68,7 @@ class StudyConfig:
         ):
             object.__setattr__(self, name, _distinct(name, getattr(self, name), least, most, noun))
         check_knobs(self)
+        require_limit(self.limit)
         if not isinstance(self.protocols, str):
             object.__setattr__(self, "protocols", tuple(dict.fromkeys(self.protocols)))
         elif self.protocols not in ("all", "start"):

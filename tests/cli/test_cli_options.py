@@ -127,6 +127,24 @@ def test_text_for_a_number_names_the_option_and_what_it_takes(restool, files, co
     )
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "evaluate gone.safetensors --limit 0",
+        "evaluate gone.safetensors --test 3",
+        "import flexconv:gone.pt --out new.safetensors --reference-size 3",
+        "sweep --dataset parquet:gone --limit 0",
+        "finetune --dataset folder:gone --time-limit 0",
+        "train --dataset mnist --data-dir gone --limit -1",
+        "sweep --dry-run --time-limit 0",
+    ],
+)
+def test_a_number_out_of_range_is_told_before_files_are_looked_for(restool, line):
+    answer = restool(*line.split())
+    option = line.split()[-2]
+    assert (answer.status, answer.message.split()[:2]) == (2, [option, "must"])
+
+
 def test_every_option_that_takes_numbers_has_a_case():
     cases = {(command, option) for command, options in REFUSED.items() for option in options}
     assert {(command, option) for command, option, _ in OPTIONS} == cases
