@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Literal
 
-from restool.arguments import MOST_IMAGES, Knob, check_knobs
+from restool.arguments import MOST_IMAGES, Knob, check_knobs, knobs
 
 AliasPenalty = Literal["none", "gabor", "gabor+mask"]
 Precision = Literal["float32", "bfloat16"]
@@ -47,8 +47,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_knobs(self)
-        for name in ("learning_rate", "weight_decay"):
-            object.__setattr__(self, name, float(getattr(self, name)))  # 1 and 1.0 are one recipe
+        for name, (kind, _) in knobs(Recipe).items():
+            if kind is float:
+                object.__setattr__(self, name, float(getattr(self, name)))  # 1 and 1.0 are one recipe
 
     @property
     def identity(self) -> dict[str, Any]:
