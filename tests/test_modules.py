@@ -80,6 +80,16 @@ def test_a_rule_is_asked_once_about_each_module_and_not_about_what_it_replaced()
     assert moved.nothing is None
 
 
+@torch.no_grad()
+def test_a_layer_twice_in_one_sequence_is_replaced_in_both_places():
+    layer, x = nn.Linear(2, 2), torch.randn(4, 2)
+    moved = with_layers(nn.Sequential(layer, nn.ReLU(), layer), halves)
+    assert moved[0] is moved[2]
+    half = halves(layer)
+    assert torch.equal(moved(x), half(half(x).relu()))
+    assert not torch.equal(moved[0].weight, layer.weight)
+
+
 @pytest.mark.parametrize("kind", [nn.Linear, nn.Sequential])
 def test_a_layer_alone_is_replaced_too(kind):
     layer = nn.Linear(2, 2) if kind is nn.Linear else nn.Sequential(nn.Linear(2, 2))

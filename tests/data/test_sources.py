@@ -82,6 +82,7 @@ def test_the_fingerprint_is_of_pixels_labels_and_parts() -> None:
         ("gabor", "gabors"),
         ("CIFAR10", "cifar10"),
         ("cifar100", "cifar10"),
+        ("imagenet", "mnist"),  # however far it is
         ("parquet", "parquet:DIR"),
         ("folder:", "folder:DIR"),
         ("mnist:x", "mnist"),
