@@ -23,7 +23,7 @@ _HOMES = {
 """The names of this package that are defined in others."""
 _SUBPACKAGES = {
     "aliasing", "analysis", "bench", "cli", "correlation", "data", "errors", "interop", "kernels", "models", "nn",
-    "recipe", "report", "testing", "training", "transfer",
+    "recipe", "report", "studies", "testing", "training", "transfer",
 }  # fmt: skip
 
 __all__ = ["__version__", *_HOMES]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from restool.arguments import MOST_IMAGES, Knob, check_knobs, knobs
 
-AliasPenalty = Literal["none", "gabor", "gabor+mask"]
+AliasPenalty = Literal["none", "gabor", "gabor+mask", "spectral"]
 Precision = Literal["float32", "bfloat16"]
 
 FIRST_FIELDS = ("alias_penalty", "batch_size", "learning_rate")
@@ -20,7 +20,11 @@ class Recipe:
 
     Attributes:
         alias_penalty: what the aliasing penalty counts (see `restool.aliasing.penalty`), or none.
+        alias_strength: factor of the aliasing penalty in the loss.
         batch_size: images a step.
+        enlarge: some batches hold source images enlarged, halfway to so many times their size or all the way, so that
+            the model learns finer grids without any finer content; 1 for none.
+        enlarge_share: part of the batches that is enlarged.
         learning_rate: peak rate of Adam.
         precision: of the forward pass. In bfloat16, convolutions and matrix products are computed in it (autocast);
             weights, kernel coordinates, sines and masks, the loss and the penalty stay in float32.
@@ -34,9 +38,17 @@ class Recipe:
     alias_penalty: Annotated[
         AliasPenalty, Knob("Penalise kernel frequencies above the Nyquist frequency of the source.")
     ] = "none"
+    alias_strength: Annotated[
+        float, Knob("Factor of the aliasing penalty in the loss.", "FACTOR", least=0, most=1e30)
+    ] = 0.1
     batch_size: Annotated[
         int, Knob("Images in a training step.", "N", least=2, most=MOST_IMAGES, because="batch norm needs it")
     ] = 64
+    enlarge: Annotated[
+        float,
+        Knob("Enlarge source images up to so many times in some batches; 1 for never.", "TIMES", least=1, most=8),
+    ] = 1.0
+    enlarge_share: Annotated[float, Knob("Part of the batches that is enlarged.", "SHARE", least=0, most=1)] = 0.3
     learning_rate: Annotated[float, Knob("Peak rate of Adam.", "RATE", above=0, most=1e30)] = 0.01
     precision: Annotated[Precision, Knob("Of convolutions in training; bfloat16 is faster on GPUs and some CPUs.")] = (
         "float32"
@@ -60,3 +72,9 @@ class Recipe:
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Recipe)}
 LATER = {name: default for name, default in DEFAULTS.items() if name not in FIRST_FIELDS}
 """A record that does not tell one of these fields means its default."""
+
+RECIPES = {
+    "official": Recipe(),
+    "robust": Recipe(alias_penalty="spectral", alias_strength=0.1, enlarge=2.0),
+}
+"""Recipes by name: that of the official FlexConv code, and the one that loses least at other resolutions."""

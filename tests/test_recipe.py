@@ -8,7 +8,16 @@ import pytest
 from restool.errors import ArgumentError
 from restool.recipe import FIRST_FIELDS, Recipe
 
-OTHER = {"alias_penalty": "gabor", "batch_size": 32, "learning_rate": 0.5, "precision": "bfloat16", "weight_decay": 0.1}
+OTHER = {
+    "alias_penalty": "gabor",
+    "alias_strength": 0.2,
+    "batch_size": 32,
+    "enlarge": 2.0,
+    "enlarge_share": 0.5,
+    "learning_rate": 0.5,
+    "precision": "bfloat16",
+    "weight_decay": 0.1,
+}
 
 
 @pytest.mark.parametrize(
@@ -22,7 +31,16 @@ OTHER = {"alias_penalty": "gabor", "batch_size": 32, "learning_rate": 0.5, "prec
         ({"learning_rate": math.nan}, "^`learning_rate` must be a number, but is nan$"),
         ({"learning_rate": math.inf}, r"^`learning_rate` must be at most 1e\+30, but is inf$"),
         ({"learning_rate": "0.1"}, "^`learning_rate` must be a number, but is '0.1'$"),
-        ({"alias_penalty": "Gabor"}, r"^`alias_penalty` must be one of none, gabor, gabor\+mask, but is 'Gabor'$"),
+        (
+            {"alias_penalty": "Gabor"},
+            r"^`alias_penalty` must be one of none, gabor, gabor\+mask, spectral, but is 'Gabor'$",
+        ),
+        ({"alias_strength": -0.1}, "^`alias_strength` must be at least 0, but is -0.1$"),
+        ({"enlarge": 0.5}, "^`enlarge` must be at least 1, but is 0.5$"),
+        ({"enlarge": 8.5}, "^`enlarge` must be at most 8, but is 8.5$"),
+        ({"enlarge": "2"}, "^`enlarge` must be a number, but is '2'$"),
+        ({"enlarge_share": 1.1}, "^`enlarge_share` must be at most 1, but is 1.1$"),
+        ({"enlarge_share": -0.1}, "^`enlarge_share` must be at least 0, but is -0.1$"),
         ({"precision": "float16"}, "^`precision` must be one of float32, bfloat16, but is 'float16'$"),
         ({"weight_decay": -1e-9}, "^`weight_decay` must be at least 0, but is -1e-09$"),
         ({"weight_decay": math.nan}, "^`weight_decay` must be a number, but is nan$"),
@@ -42,7 +60,7 @@ def test_the_identity_tells_the_first_fields_always_and_others_where_they_are_no
     assert Recipe(**OTHER).identity == OTHER
 
 
-@pytest.mark.parametrize("name", ["learning_rate", "weight_decay"])
+@pytest.mark.parametrize("name", ["alias_strength", "enlarge", "enlarge_share", "learning_rate", "weight_decay"])
 def test_a_number_is_the_same_whether_written_as_1_or_as_1_0(name):
     whole, real = Recipe(**{name: 1}), Recipe(**{name: 1.0})
     assert repr(whole) == repr(real)

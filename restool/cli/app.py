@@ -14,6 +14,7 @@ from restool.cli.finetune import finetune
 from restool.cli.import_ import import_
 from restool.cli.ls import ls
 from restool.cli.report import report
+from restool.cli.study import study
 from restool.cli.sweep import sweep
 from restool.cli.train import train
 from restool.version import __version__
@@ -30,6 +31,7 @@ app.command("import", cls=Command)(import_)
 app.add_typer(figure, name="figure")
 app.add_typer(ls, name="ls")
 app.add_typer(bench, name="bench")
+app.add_typer(study, name="study")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,7 +1,7 @@
 """`restool finetune`: before and after training on at the target resolution."""
 
+from restool.cli.grid import run_grid
 from restool.cli.panels import DryRun, Json, Place, TuningGrid, takes_panels
-from restool.cli.study import run_grid
 from restool.recipe import Recipe
 
 

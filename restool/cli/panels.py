@@ -22,7 +22,7 @@ import typer
 from restool.arguments import Knob, knobs
 from restool.bench.harness.budget import Budget
 from restool.cli.parsing import number, whole_number
-from restool.recipe import Recipe
+from restool.recipe import RECIPES, Recipe
 
 PANELS: dict[type, str] = {Recipe: "How to train", Budget: "How to measure"}
 """The panels of the help whose fields are knobs of the library."""
@@ -102,7 +102,10 @@ _measured = partial(option, "What to measure")
 _trained = partial(option, "How to train")
 _running = partial(option, "Where to run and write")
 
-TrainSizes = Annotated[str, _measured("--train", "Source sizes in pixels: 16, or 16,20, or 16..24:4.", "SIZES")]
+TrainSizes = Annotated[
+    str,
+    _measured("--train", "Source sizes in pixels: 16, or 16,20, or 16..24:4; 12+14+16 is one model at three.", "SIZES"),
+]
 TestSizes = Annotated[
     str, _measured("--test", "Target sizes in pixels: 28..36 (every size), 28..36:2 (every second), or 28,32.", "SIZES")
 ]
@@ -154,10 +157,30 @@ DataDir = Annotated[
 Download = Annotated[bool, _running("--download", "Fetch cifar10 or mnist if it is missing.")]
 
 
+def _take_recipe(context: typer.Context, name: str) -> str:
+    """Let the options of training that are not typed come from a recipe."""
+    if name not in RECIPES:
+        raise typer.BadParameter(f"it takes one of {', '.join(RECIPES)}, but got {name!r}")
+    context.default_map = {**(context.default_map or {}), **vars(RECIPES[name])}
+    return name
+
+
 def _source_epochs(name: str) -> Any:
     """The option for the epochs at the source size."""
     shown = "8 for gabors, 100 for other data"
     return _trained(name, "Epochs of training at the source size.", "N", parser=whole_number, show_default=shown)
+
+
+RecipeName = Annotated[
+    str,
+    _trained(
+        "--recipe",
+        "Where the options of training come from that are not typed.",
+        "|".join(RECIPES),
+        callback=_take_recipe,
+        is_eager=True,
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +206,7 @@ class Sources(Trained):
     seeds: Annotated[str, _measured("--seeds", "One source model for each: 0, or 0..4, or 3,7.", "SEEDS")] = "0"
     limit: Limit = None
     epochs: Annotated[int | None, _source_epochs("--epochs")] = None
+    recipe: RecipeName = "official"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,17 @@ def sizes(text: str, field: str) -> tuple[int, ...]:
     return numbers(text, field, least=SMALLEST_SIZE, most=LARGEST_SIZE)
 
 
+def train_sizes(text: str) -> tuple[int | tuple[int, ...], ...]:
+    """Source sizes: sizes and ranges, `16,20`, and models that are trained at several sizes each, `12+14+16`."""
+    found: list[int | tuple[int, ...]] = []
+    for part in text.split(","):
+        if "+" in part:
+            found.append(sizes(part.replace("+", ","), "train"))
+        else:
+            found += sizes(part, "train")
+    return tuple(found)
+
+
 def numbers(text: str, field: str, *, least: int, most: int) -> tuple[int, ...]:
     """Numbers of a list of values and ranges: `16,20`, `28..36` (inclusive, step 1), `28..36:2` (step 2).
 

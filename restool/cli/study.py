@@ -1,72 +1,105 @@
-"""What `sweep` and `finetune` share: from panels to a study, and from its result to what is printed."""
+"""`restool study`: run the file of a study, or list the files there are."""
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
-from restool.arguments import LARGEST_SEED
-from restool.cli.command import tell
-from restool.cli.output import print_report, say_time_is_over
-from restool.cli.panels import Grid, Place, Sources, TuningGrid
-from restool.cli.parsing import names, numbers, sizes
+import typer
+
+from restool.cli.command import Command, tell
+from restool.cli.output import print_files, print_json, say_time_is_over
+from restool.cli.panels import Json, Place, option, takes_panels
 from restool.errors import CellsFailedError
-from restool.recipe import Recipe
 
-if TYPE_CHECKING:
-    from restool.transfer import StudyConfig
+study = typer.Typer(help="Run studies: files that ask a question of several sweeps.", no_args_is_help=True)
 
+FILES, RESULTS = Path("studies"), Path("results")
 
-def study_config(sources: Sources, recipe: Recipe, **choices: Any) -> "StudyConfig":
-    """A configuration of panels; `choices` are passed on."""
-    from restool.transfer import StudyConfig
-
-    train = sizes(sources.train, "train")
-    return StudyConfig(
-        model=sources.model,
-        dataset=sources.dataset,
-        seeds=numbers(sources.seeds, "seeds", least=0, most=LARGEST_SEED),
-        limit=sources.limit,
-        epochs=sources.epochs,
-        recipe=recipe,
-        **{"train": train, "test": train, **choices},
-    )
+File = Annotated[Path, typer.Argument(help="A study's .toml file.", show_default=False, metavar="FILE")]
+Dataset = Annotated[
+    str | None, option("What to measure", "--dataset", "See `restool ls datasets`.", "NAME", show_default="the file's")
+]
+Small = Annotated[bool, option("What to measure", "--small", "The variant for a machine without a GPU.")]
+StudyOut = Annotated[
+    Path | None,
+    option("Where to run and write", "--out", "Results folder.", "DIR", show_default="results/ and the file's name"),
+]
 
 
-def run_grid(
-    grid: Grid | TuningGrid, recipe: Recipe, place: Place, *, others: str, dry_run: bool, as_json: bool
+@dataclass(frozen=True, kw_only=True)
+class StudyPlace(Place):
+    """Where a study computes, reads and writes."""
+
+    out: StudyOut = None  # type: ignore[assignment]
+
+
+@study.command(cls=Command)
+def ls(
+    folder: Annotated[Path, typer.Argument(help="Where the files lie.", metavar="DIR")] = FILES,
+    as_json: Json = False,
 ) -> None:
-    """Run the missing cells of a grid and print its table; or, as a dry run, what would be done.
+    """The studies of a folder: name, question, and how many records each has."""
+    from restool.errors import MissingDataError
+    from restool.studies import read_study
 
-    Args:
-        grid: what to measure.
-        recipe: how to train.
-        place: where.
-        others: protocols where none are named: "all" or "start".
-        dry_run: write nothing.
-        as_json: print JSON.
+    rows: list[dict[str, Any]] = []
+    for path in sorted(folder.glob("*.toml")):
+        found = read_study(path)
+        records = len(list((RESULTS / found.name / "records").glob("*.json")))
+        rows.append({"file": str(path), "question": found.question, "records": records})
+    if not rows:
+        raise MissingDataError(f"no .toml file in {folder}")
+    if as_json:
+        print_json(rows)
+        return
+    width = max(len(row["file"]) for row in rows)
+    for row in rows:
+        print(f"{row['file']:{width}}  {row['records']:5d} records  {row['question']}")
 
-    Raises:
-        CellsFailedError: some cells failed; the table of the others is printed all the same.
+
+@study.command(cls=Command)
+@takes_panels
+def run(
+    file: File,
+    place: StudyPlace,
+    dataset: Dataset = None,
+    small: Small = False,
+    as_json: Json = False,
+) -> None:
+    """Run what is missing of a study and write its page; two runs side by side share the work.
+
+    restool study run studies/demo.toml
+    restool study run studies/penalties.toml --dataset parquet:DIR --small --time-limit 90
     """
-    from restool.transfer import open_study, sweep
+    from restool.studies import read_study, run_study
     from restool.transfer.progress import ProgressBars
 
-    config = study_config(
-        grid,
-        recipe,
-        test=sizes(grid.test, "test"),
-        protocols=others if grid.protocols is None else names(grid.protocols),
-        finetune_epochs=grid.finetune_epochs,
-    )
-    if dry_run:
-        from restool.cli.dry_run import print_plan
-
-        print_plan(open_study(config, place.out, **place.choices), as_json=as_json)
-        return
-    progress = ProgressBars(tell)
-    result = sweep(config, place.out, progress=progress, **place.choices)
+    found = read_study(file, dataset=dataset, small=small)
+    out = RESULTS / found.name if place.out is None else place.out
+    result = run_study(found, out, progress=ProgressBars(tell), **place.choices)
     if result.timed_out:
-        say_time_is_over(f"{len(result.missing)} of {len(result.cells)} cells are missing")
-    print_report(result.out, result.files, as_json=as_json)
+        begun = f"{len(result.sweeps)} of {len(found.sweeps)} sweeps begun"
+        say_time_is_over(f"{begun}, {result.missing} of their cells are missing")
+    _print_page(out, result.files, as_json=as_json)
     if result.failed:
-        raise CellsFailedError(
-            f"{len(result.failed)} of {len(result.cells)} cells failed, see above; the same command tries them again"
-        )
+        raise CellsFailedError(f"{result.failed} cells failed, see above; the same command tries them again")
+
+
+@study.command(cls=Command)
+def page(file: File, out: StudyOut = None, small: Small = False, as_json: Json = False) -> None:
+    """Write the page of a study again, from its records alone."""
+    from restool.report import read_records, write_report
+    from restool.studies import read_study, write_page
+
+    found = read_study(file, small=small)
+    folder = RESULTS / found.name if out is None else out
+    files = write_report(folder)
+    _print_page(folder, files + write_page(found, folder, read_records(folder)), as_json=as_json)
+
+
+def _print_page(out: Path, files: list[Path], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"out": str(out), "files": [str(file) for file in files]})
+    elif files:
+        print((out / "README.md").read_text())
+        print_files(files)

@@ -1,7 +1,7 @@
 """`restool sweep`: the grid of train and test resolutions."""
 
+from restool.cli.grid import run_grid
 from restool.cli.panels import DryRun, Grid, Json, Place, takes_panels
-from restool.cli.study import run_grid
 from restool.recipe import Recipe
 
 

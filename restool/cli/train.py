@@ -1,9 +1,9 @@
 """`restool train`: source models only; the test images are not read."""
 
 from restool.cli.command import tell
+from restool.cli.grid import study_config
 from restool.cli.output import print_json, say_time_is_over
 from restool.cli.panels import Json, Place, Sources, takes_panels
-from restool.cli.study import study_config
 from restool.errors import ArgumentError, CellsFailedError
 from restool.recipe import Recipe
 

@@ -81,6 +81,11 @@ class Batches:
         self.images, self.labels = split.images.to(device), split.labels.to(device)
 
     @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """Pixels of the image side that batches have."""
+        return self.sizes[-1:]
+
+    @property
     def samples(self) -> int:
         """Images an epoch."""
         return len(self.labels)
@@ -102,22 +107,26 @@ class Batches:
             ):
                 yield self._finish(images), labels
             return
-        order, flipped, offsets = (
-            draw.to(self.images.device).split(self.batch_size) for draw in self._draw(shuffle_seed)
-        )
-        for which, flip, offset in zip(order, flipped, offsets, strict=True):
-            images = self.images[which]
-            if self.augment:
-                images = flip_and_crop(images, flip, offset)
-            yield self._finish(images), self.labels[which]
+        for drawn in self.draw(torch.Generator().manual_seed(shuffle_seed)):
+            yield self.batch(*drawn)
 
-    def _draw(self, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Order [N], flips [N] and crop offsets [N, 2] of an epoch, drawn on the CPU: the same for every device."""
-        generator = torch.Generator().manual_seed(seed)
+    def draw(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Images of every batch of an epoch, flips and crop offsets: [B], [B], [B, 2].
+
+        They are drawn on the CPU, so that they are the same for every device.
+        """
         order = torch.randperm(self.samples, generator=generator)
         flipped = torch.rand(self.samples, generator=generator) < 0.5
         offsets = torch.randint(0, 2 * PADDING + 1, (self.samples, 2), generator=generator)
-        return order, flipped, offsets
+        parts = (drawn.to(self.images.device).split(self.batch_size) for drawn in (order, flipped, offsets))
+        return zip(*parts, strict=True)
+
+    def batch(self, which: Tensor, flipped: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch of what was drawn for it."""
+        images = self.images[which]
+        if self.augment:
+            images = flip_and_crop(images, flipped, offsets)
+        return self._finish(images), self.labels[which]
 
     def _finish(self, images: Tensor) -> Tensor:
         for size in self.sizes:

@@ -11,6 +11,7 @@ from restool.nn.interpolate import resample_kernel
 from restool.nn.method import calibrate, use_method
 from restool.nn.scaled import Rescalable, ScaledConv
 from restool.nn.shared_pass import sampled_together
+from restool.nn.together import sample_together
 from restool.nn.wide import WideConv2d
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "WideConv2d",
     "calibrate",
     "resample_kernel",
+    "sample_together",
     "sampled_together",
     "use_method",
 ]

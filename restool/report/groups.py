@@ -100,6 +100,8 @@ def _phrase(name: str, value: Any) -> str:
             return plural(value, "epoch")
         case "limit":
             return "" if missing else f"limited to {plural(value, 'image')}"
+        case "train_sizes":
+            return "" if missing else f"trained at {value} px"
         case "data":
             return f"data {str(value)[:12]}"
     return f"{name.replace('_', ' ')} {'not set' if missing else value}"

@@ -26,7 +26,7 @@ def markdown(groups: Sequence[Group]) -> str:
     for group in groups:
         sections += [f"## {group.heading}", caption(group)]
         if group.targets:
-            sections.append(_aligned(rows(group)))
+            sections.append(aligned(rows(group)))
     return "\n\n".join(sections) + "\n"
 
 
@@ -82,14 +82,14 @@ def _cell(row: "pd.Series[float]") -> str:
     return _accuracy(*_mean(row)) + ("" if pd.isna(difference) else f" ({points(difference)})")
 
 
-def _aligned(table: list[list[str]]) -> str:
+def aligned(table: list[list[str]], left: int = 2) -> str:
     """A Markdown table that is readable as plain text too: words left, numbers right."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
-        [text.ljust(width) if index < 2 else text.rjust(width) for index, (text, width) in enumerate(pairs)]
+        [text.ljust(width) if index < left else text.rjust(width) for index, (text, width) in enumerate(pairs)]
         for pairs in (list(zip(line, widths, strict=True)) for line in table)
     ]
-    rule = ["-" * width if index < 2 else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
+    rule = ["-" * width if index < left else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
     return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
 
 

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from restool.aliasing import penalty
-from restool.data import Batches
+from restool.data import Batches, MixedBatches
 from restool.errors import RestoolError
 from restool.models import ModelSpec
+from restool.models.norms import NormsInTurn, attach_norms
 from restool.recipe import Recipe
 from restool.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from restool.training.optimizer import learning_rate, make_optimizer, warmup_steps
@@ -62,7 +63,7 @@ class Place:
 
 def train(
     model: nn.Module,
-    batches: Batches,
+    batches: Batches | MixedBatches,
     recipe: Recipe,
     *,
     epochs: int,
@@ -80,12 +81,13 @@ def train(
     a resumed run equals an uninterrupted one bit for bit.
 
     Args:
-        model: on the device of `batches`; left in evaluation mode.
-        batches: training images, already at the size to train at.
+        model: on the device of `batches`; left in evaluation mode. Trained at several sizes, it keeps batch-norm
+            statistics for each (see `restool.models.norms`) and is left with those of `size`.
+        batches: training images, already at the sizes to train at, of which `size` is one.
         recipe: how to train.
         epochs: passes over the images; 0 trains nothing.
         spec: builds `model`, for the checkpoint.
-        size: pixels of the image side, for the aliasing penalty.
+        size: pixels of the image side that the model is trained for, for the aliasing penalty.
         seed: of the run.
         checkpoint: file to resume from and to write after every epoch; None keeps nothing.
         validate: gives the validation accuracy of the model, called after every epoch.
@@ -101,6 +103,7 @@ def train(
     watch = watch or Unwatched()
     optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
     history: list[dict[str, float]] = []
+    attach_norms(model, batches.image_sizes)
     if checkpoint is not None and checkpoint.exists():
         last = load_checkpoint(checkpoint)
         model.load_state_dict(last.model)
@@ -125,7 +128,7 @@ def train(
 
 def _epoch(
     model: nn.Module,
-    batches: Batches,
+    batches: Batches | MixedBatches,
     recipe: Recipe,
     optimizer: Optimizer,
     *,
@@ -139,17 +142,13 @@ def _epoch(
     torch.manual_seed(epoch_seed)
     model.train()
     sums: Tensor | None = None
+    norms = NormsInTurn(model, size)
     warmup, total = warmup_steps(place.epochs, len(batches)), place.epochs * len(batches)
     for index, (images, labels) in enumerate(batches.epoch(shuffle_seed=epoch_seed)):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(place.epoch * len(batches) + index, group["base"], warmup=warmup, total=total)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            logits = model(images)
-        loss = F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, labels)
-        excess = torch.zeros_like(loss)
-        if recipe.alias_penalty != "none":
-            excess = penalty(model, size, recipe.alias_penalty)
-            loss = loss + excess
+        norms.turn_to(images.shape[-1])
+        logits, loss, excess = _losses(model, images, labels, recipe, size)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -160,9 +159,23 @@ def _epoch(
         if index % CHECK_EVERY == 0 or index + 1 == len(batches):
             _require_finite(float(sums[0]), place)
         watch.step()
+    norms.turn_to(size)
     assert sums is not None
     loss_mean, excess_mean, accuracy = (sums / batches.samples).tolist()
     return {"loss": loss_mean, "penalty": excess_mean, "accuracy": accuracy}
+
+
+def _losses(
+    model: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe, size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, the loss to descend on, and the part of it that is the penalty."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        logits = model(images)
+    loss = F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, labels)
+    if recipe.alias_penalty == "none":
+        return logits, loss, torch.zeros_like(loss)
+    excess = penalty(model, size, recipe.alias_penalty, recipe.alias_strength)
+    return logits, loss + excess, excess
 
 
 def _require_finite(loss: float, place: Place) -> None:

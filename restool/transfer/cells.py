@@ -14,7 +14,10 @@ from restool.transfer.protocols import FINETUNE, SOURCE
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRun:
-    """One trained model. `data` is the fingerprint of the images, so a changed data set is another run."""
+    """One trained model. `data` is the fingerprint of the images, so a changed data set is another run.
+
+    `source` is the size that the model is trained for; some of the batches may have `smaller` sizes.
+    """
 
     model: str
     dataset: str
@@ -24,6 +27,12 @@ class SourceRun:
     seed: int
     epochs: int
     recipe: Recipe
+    smaller: tuple[int, ...] = ()
+
+    @property
+    def trained_at(self) -> str:
+        """The sizes as they are typed: 16, or 12+14+16."""
+        return "+".join(map(str, (*self.smaller, self.source)))
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -39,6 +48,7 @@ class SourceRun:
             "alias_penalty": recipe.pop("alias_penalty"),  # the order of the first records
             "epochs": self.epochs,
             **recipe,
+            **({"train_sizes": self.trained_at} if self.smaller else {}),
         }
 
     @property
@@ -48,7 +58,7 @@ class SourceRun:
 
     def __str__(self) -> str:
         """In a few words."""
-        return f"{self.model} at {self.source} px, seed {self.seed}"
+        return f"{self.model} at {self.trained_at} px, seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +88,7 @@ class Cell:
     def __str__(self) -> str:
         """In a few words."""
         run = self.run
-        where = f"{run.source} px" if self.protocol == SOURCE.name else f"{run.source} -> {self.target} px"
+        where = f"{run.trained_at} px" if self.protocol == SOURCE.name else f"{run.trained_at} -> {self.target} px"
         plural = "" if self.finetune_epochs == 1 else "s"
         tuned = f" {self.finetune_epochs} epoch{plural}" if self.protocol == FINETUNE.name else ""
         return f"{run.model} {where}, {self.protocol}{tuned}, seed {run.seed}"
@@ -88,7 +98,8 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
     """The cells of a study: for every source run its own accuracy, then targets by protocol, then fine-tuning."""
     cells = []
     for seed in config.seeds:
-        for source in config.train:
+        for train in config.train:
+            *smaller, source = (train,) if isinstance(train, int) else train
             run = SourceRun(
                 model=config.model,
                 dataset=dataset.name,
@@ -98,6 +109,7 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 seed=seed,
                 epochs=config.source_epochs,
                 recipe=config.recipe,
+                smaller=tuple(smaller),
             )
             cells.append(Cell(run=run, target=source, protocol=SOURCE.name))
             cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in config.zero_shot]

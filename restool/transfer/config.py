@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import nn
 
-from restool.aliasing import report
+from restool.aliasing import penalty
 from restool.arguments import LARGEST_SEED, LARGEST_SIZE, MOST_EPOCHS, SMALLEST_SIZE, Knob, check_knobs
 from restool.data import require_limit
 from restool.errors import ArgumentError, UsageError
@@ -29,7 +29,8 @@ class StudyConfig:
     Attributes:
         model: name, see `restool ls models`.
         dataset: name, see `restool ls datasets`.
-        train: source resolutions in pixels.
+        train: source resolutions in pixels; several in a tuple are those of one model, which is trained for the largest
+            and shown images of every one of them.
         test: target resolutions in pixels.
         seeds: one source model each.
         epochs: of training at a source; None for the data set's default.
@@ -46,7 +47,7 @@ class StudyConfig:
 
     model: str = "flexnet-3"
     dataset: str = "gabors"
-    train: Sequence[int] = (16,)
+    train: Sequence[int | Sequence[int]] = (16,)
     test: Sequence[int] = (32,)
     seeds: Sequence[int] = (0,)
     epochs: Annotated[int | None, Knob("Epochs at a source.", "N", least=0, most=MOST_EPOCHS)] = None
@@ -61,8 +62,8 @@ class StudyConfig:
             raise UsageError(
                 f"{self.model} takes sequences, and data set {self.dataset!r} holds images; choose an image model"
             )
+        object.__setattr__(self, "train", _train_sizes(self.train))
         for name, least, most, noun in (
-            ("train", SMALLEST_SIZE, LARGEST_SIZE, "sizes in pixels"),
             ("test", SMALLEST_SIZE, LARGEST_SIZE, "sizes in pixels"),
             ("seeds", 0, LARGEST_SEED, "seeds"),
         ):
@@ -74,6 +75,11 @@ class StudyConfig:
         elif self.protocols not in ("all", "start"):
             raise ArgumentError("protocols", "must be all, start, or several names", self.protocols, "put it in a list")
         object.__setattr__(self, "zero_shot", self._resolve_protocols())
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The size that each model is trained for, the largest of its own."""
+        return tuple(train if isinstance(train, int) else train[-1] for train in self.train)
 
     @property
     def source_epochs(self) -> int:
@@ -88,9 +94,8 @@ class StudyConfig:
                 rule = "must be zero-shot protocols"
                 raise ArgumentError("protocols", rule, name, "fine-tuning is asked for by `finetune_epochs`")
         with torch.random.fork_rng(devices=[]):
-            model = ModelSpec(self.model, reference_size=self.train[0]).build()
-        if self.recipe.alias_penalty != "none":
-            self._check_penalty(model)
+            model = ModelSpec(self.model, reference_size=self.sources[0]).build()
+        self._check_penalty(model)
         if self.protocols == "all":
             return tuple(applicable(model))
         if self.protocols == "start":
@@ -101,10 +106,26 @@ class StudyConfig:
         return tuple(asked)
 
     def _check_penalty(self, model: nn.Module) -> None:
+        if self.recipe.alias_penalty == "none":
+            return
         try:
-            report(model, self.train[0])
+            penalty(model, self.sources[0], self.recipe.alias_penalty)
         except ValueError as error:
             raise UsageError(f"`alias_penalty` does not apply to {self.model}: {error}; use none") from error
+
+
+def _train_sizes(train: Any) -> tuple[int | tuple[int, ...], ...]:
+    """Source sizes in their order, each once: a number, or an ascending tuple of several."""
+    if not isinstance(train, Iterable) or isinstance(train, str):
+        return _distinct("train", train, SMALLEST_SIZE, LARGEST_SIZE, "sizes in pixels")
+    models: list[int | tuple[int, ...]] = []
+    for one in train:
+        several = isinstance(one, Iterable) and not isinstance(one, str)
+        found = sorted(_distinct("train", one if several else [one], SMALLEST_SIZE, LARGEST_SIZE, "sizes in pixels"))
+        models.append(found[0] if len(found) == 1 else tuple(found))
+    if not models:
+        raise ArgumentError("train", f"must hold sizes in pixels from {SMALLEST_SIZE} to {LARGEST_SIZE:,}", train)
+    return tuple(dict.fromkeys(models))
 
 
 def _distinct(name: str, values: Any, least: int, most: int, noun: str) -> tuple[int, ...]:

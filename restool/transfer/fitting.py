@@ -23,7 +23,7 @@ def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
         return
     shown = not all(resolve_protocol(name).shrinks for name in config.zero_shot)
     last = 1 if dataset.counts["train"] % config.recipe.batch_size == 1 else 2  # batch norm may reject a batch of one
-    for source in config.train:
+    for source in config.sources:
         spec = ModelSpec(config.model, len(dataset.class_names), dataset.channels, source)
         model = spec.build()
         require_logits(model.train(), spec, source, images=last)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from restool.arguments import unknown_name
 from restool.errors import UsageError
+from restool.models.norms import detach_norms, put_norms
 from restool.modules import layers, with_layers
 from restool.nn import ContinuousConv
 from restool.transfer.cache import KernelCache
@@ -80,7 +81,9 @@ class Protocol:
 
     def start(self, model: nn.Module, source: int, target: int) -> nn.Module:
         """The model to train on at `target`, a copy, for a protocol that trains."""
-        return _moved(model, self.rules, Move(target / source, KernelCache()))
+        moved = _moved(model, self.rules, Move(target / source, KernelCache()), target)
+        detach_norms(moved)
+        return moved
 
     def apply(
         self,
@@ -111,14 +114,15 @@ class Protocol:
         rules = (
             BY_ITSELF if self.trains else {**self.rules, **{k: v for k, v in BY_ITSELF.items() if k not in self.rules}}
         )
-        moved = _moved(model, rules, Move(1.0 if self.shrinks else target / source, kernels))
+        shown = self.sizes(source, target)[-1]
+        moved = _moved(model, rules, Move(shown / source, kernels), shown)
         if self.recalibrates:
             recalibrate(moved, calibration)
         return moved
 
 
-def _moved(model: nn.Module, rules: Mapping[Kind, Rule], move: Move) -> nn.Module:
-    """A copy of a model in evaluation mode, with the layers that the rules give."""
+def _moved(model: nn.Module, rules: Mapping[Kind, Rule], move: Move, size: int) -> nn.Module:
+    """A copy of a model in evaluation mode, with the layers that the rules give, for images of a size."""
 
     def take_place(layer: nn.Module) -> nn.Module:
         for kind, rule in rules.items():
@@ -126,7 +130,9 @@ def _moved(model: nn.Module, rules: Mapping[Kind, Rule], move: Move) -> nn.Modul
                 return moved
         return layer
 
-    return with_layers(model, take_place).eval()
+    moved = with_layers(model, take_place).eval()
+    put_norms(moved, size)
+    return moved
 
 
 SOURCE = Protocol(

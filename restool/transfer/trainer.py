@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from restool.correlation import Method
-from restool.data import Batches, Dataset
+from restool.data import Batches, Dataset, MixedBatches
 from restool.models import ModelSpec
 from restool.nn import calibrate, use_method
 from restool.recipe import Recipe
@@ -26,7 +26,8 @@ class Training:
     Attributes:
         run: of the model that it trains, or trains on.
         key: names its checkpoint.
-        size: pixels of the image side.
+        size: pixels of the image side that it trains for.
+        chains: sizes that its batches go through, with the share of each, as in `restool.data.MixedBatches`.
         seed: of order, augmentation and dropout.
         epochs: passes over the images.
         recipe: how to train.
@@ -36,6 +37,7 @@ class Training:
     run: SourceRun
     key: str
     size: int
+    chains: dict[tuple[int, ...], float]
     seed: int
     epochs: int
     recipe: Recipe
@@ -48,6 +50,7 @@ class Training:
             run=run,
             key=run.key,
             size=run.source,
+            chains=_chains(run),
             seed=run.seed,
             epochs=run.epochs,
             recipe=run.recipe,
@@ -56,16 +59,17 @@ class Training:
 
     @classmethod
     def of_cell(cls, cell: Cell) -> "Training":
-        """The fine-tuning of a cell: the recipe of its source model, with a fresh optimiser and schedule."""
+        """The fine-tuning of a cell: the recipe of its source model at the target alone, with a fresh schedule."""
         run = cell.run
         return cls(
             run=run,
             key=cell.key,
             size=cell.target,
+            chains={(cell.target,): 1.0},
             seed=int(cell.key[:8], 16),
             epochs=cell.finetune_epochs,
             recipe=run.recipe,
-            text=f"fine-tune {run.model} {run.source} -> {cell.target} px, seed {run.seed}",
+            text=f"fine-tune {run.model} {run.trained_at} -> {cell.target} px, seed {run.seed}",
         )
 
 
@@ -115,8 +119,13 @@ class Trainer:
     def trained(self, model: nn.Module, training: Training) -> Trained:
         """The model itself, trained to the end of a training, from its checkpoint if there is one."""
         run, size, recipe, device = training.run, training.size, training.recipe, self.device
-        augment = self.dataset.augment
-        batches = Batches(self.dataset, "train", size, batch_size=recipe.batch_size, device=device, augment=augment)
+        batches = MixedBatches(
+            self.dataset,
+            training.chains,
+            batch_size=recipe.batch_size,
+            device=device,
+            augment=self.dataset.augment,
+        )
         validation = Batches(self.dataset, "validation", size, batch_size=EVALUATION_BATCH, device=device)
         path = self.folder.checkpoint(training.key)
         done = load_checkpoint(path).epoch if path.exists() else 0
@@ -140,6 +149,15 @@ class Trainer:
                 watch=watch,
             )
         return Trained(model, None if done else time.perf_counter() - started)
+
+
+def _chains(run: SourceRun) -> dict[tuple[int, ...], float]:
+    """Sizes of a source model's batches: its own, and source images enlarged halfway and all the way."""
+    own, enlarge = (*run.smaller, run.source), run.recipe.enlarge
+    enlarged = {round(run.source * times) for times in ((1 + enlarge) / 2, enlarge)} - {run.source}
+    share = run.recipe.enlarge_share if enlarged else 0.0
+    chains: dict[tuple[int, ...], float] = {(size,): (1 - share) / len(own) for size in own}
+    return chains | {(run.source, size): share / len(enlarged) for size in sorted(enlarged)}
 
 
 def _dtypes(recipe: Recipe) -> list[torch.dtype]:

@@ -77,7 +77,7 @@ def test_the_shell_completes_commands_and_options(restool, monkeypatch):
     monkeypatch.setenv("_RESTOOL_COMPLETE", "complete_bash")
     for words, wanted in (
         ("restool sw", "sweep"),
-        ("restool sweep --alias", "--alias-penalty"),
+        ("restool sweep --alias-p", "--alias-penalty"),
         ("restool ls m", "models"),
     ):
         monkeypatch.setenv("COMP_WORDS", words)

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Union, get_args, get_origin
 
@@ -20,14 +21,19 @@ HUGE = "1" + "0" * 20
 """No tensor has so many elements."""
 POSITIVE = ("0", "-1", "nan")
 SIZES = ("3", "0", "-1", "8,3", "65537", "8..65537")
+MIXED = ("8+3", "8+", "+", "65537+8")
+"""Bad sizes of one model."""
 TRAINING = {
     "--epochs": ("-1", HUGE),
+    "--alias-strength": ("-1", "nan", "inf"),
+    "--enlarge": ("0.9", "8.1", "nan", "inf"),
+    "--enlarge-share": ("-0.1", "1.1", "nan"),
     "--batch-size": ("1", "0", HUGE),
     "--learning-rate": (*POSITIVE, "inf", "2e30"),
     "--weight-decay": ("-1", "nan", "inf"),
     "--limit": ("0", "-1"),
     "--seeds": ("-1", "4294967296", HUGE),
-    "--train": SIZES,
+    "--train": (*SIZES, *MIXED),
     "--time-limit": POSITIVE,
 }
 RUNNING = {
@@ -43,6 +49,7 @@ REFUSED = {
     "sweep": TRAINING | {"--test": SIZES, "--finetune-epochs": ("-1", HUGE)},
     "finetune": TRAINING | {"--test": SIZES, "--source-epochs": ("-1", HUGE)},
     "train": TRAINING | {"--epochs": ("0", "-1", HUGE)},
+    "study run": {"--time-limit": POSITIVE},
     "evaluate": {"--test": SIZES, "--limit": ("0", "-1")},
     "import": {"--reference-size": ("0", "3", "-1", "65537", HUGE)},
     "figure kernel": {"--seed": ("-1", "4294967296")},
@@ -52,7 +59,11 @@ REFUSED = {
     "bench data": RUNNING | {"--images": ("0", "-1", HUGE), "--workers": ("-1", HUGE)},
 }
 """Values that are no good, by command and option."""
-NEEDED = {"evaluate": ["model.safetensors"], "import": ["flexconv:model.pt", "--out", "new.safetensors"]}
+NEEDED = {
+    "evaluate": ["model.safetensors"],
+    "import": ["flexconv:model.pt", "--out", "new.safetensors"],
+    "study run": [str(Path(__file__).resolve().parents[2] / "studies" / "demo.toml")],
+}
 """What else these commands take before they look at a number."""
 LISTS = {"SIZES", "SEEDS", "WIDTHS"}
 """What the help calls text that holds numbers; beside these, all options in which a number is an N."""

@@ -1,13 +1,13 @@
 """Panels: every field is an option of a command that takes its dataclass, and the command is handed what was typed."""
 
 import inspect
-from dataclasses import dataclass, fields, is_dataclass, make_dataclass
+from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import pytest
 import typer
-from typer.models import OptionInfo
+from typer.models import ArgumentInfo, OptionInfo
 
 from restool.arguments import Knob, check_knobs
 from restool.cli.app import app
@@ -16,7 +16,7 @@ from restool.cli.panels import PANELS, DeviceChoice, MethodChoice, option, takes
 from restool.cli.parsing import number, whole_number
 from restool.correlation import METHODS
 from restool.devices import DeviceName
-from restool.recipe import Recipe
+from restool.recipe import RECIPES, Recipe
 from restool.transfer.config import DEFAULT_EPOCHS, OFFICIAL_EPOCHS
 
 
@@ -170,7 +170,7 @@ def commands(tree: typer.Typer = app) -> list[Any]:
 
 def test_the_commands_with_panels_are_those_that_share_options():
     names = {command.__name__ for command in commands()}
-    assert names == {"sweep", "finetune", "train", "layer", "step", "evaluation", "data"}
+    assert names == {"sweep", "finetune", "train", "layer", "step", "evaluation", "data", "run"}
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.__name__)
@@ -182,7 +182,7 @@ def test_every_field_of_a_panel_is_an_option_of_a_command_that_takes_it(command)
     assert panels
     assert set(flat) == own | {field.name for panel in panels for field in fields(panel)}
     notes = [note for parameter in flat.values() for note in get_args(parameter.annotation)[1:]]
-    assert all(isinstance(note, OptionInfo) for note in notes)
+    assert all(isinstance(note, OptionInfo | ArgumentInfo) for note in notes)
     assert len({note.default for note in notes}) == len(notes) == len(flat)
     for panel in panels:
         for field in fields(panel):
@@ -191,6 +191,9 @@ def test_every_field_of_a_panel_is_an_option_of_a_command_that_takes_it(command)
 
 TYPED = {
     "--alias-penalty": ("gabor", "recipe", "alias_penalty", "gabor"),
+    "--alias-strength": ("2", "recipe", "alias_strength", 2.0),
+    "--enlarge": ("2", "recipe", "enlarge", 2.0),
+    "--enlarge-share": ("1", "recipe", "enlarge_share", 1.0),
     "--batch-size": ("7", "recipe", "batch_size", 7),
     "--learning-rate": ("0.5", "recipe", "learning_rate", 0.5),
     "--precision": ("bfloat16", "recipe", "precision", "bfloat16"),
@@ -222,12 +225,30 @@ def test_every_option_of_a_study_lands_in_its_field_and_in_no_other(restool, mon
     restool(command)
     (usual,) = handed
     table = TYPED | EPOCHS[command]
-    assert len(table) == sum(len(fields(panel)) for panel in usual)
+    assert len(table) + 1 == sum(len(fields(panel)) for panel in usual)  # and --recipe, see below
     for typed_option, (text, panel, name, value) in table.items():
         handed.clear()
         answer = restool(command, typed_option, *([] if text is None else [text]))
         assert answer.status == 0, answer.err
         assert changes(usual, handed[0]) == {(panel, name): value}
+
+
+@pytest.mark.parametrize("command", ["sweep", "finetune"])
+def test_a_recipe_fills_in_the_options_of_training_that_are_not_typed(restool, monkeypatch, command):
+    handed = []
+    monkeypatch.setattr(f"restool.cli.{command}.run_grid", lambda *panels, **_: handed.append(panels))
+    for arguments in ([], ["--recipe", "official"]):
+        restool(command, *arguments)
+        assert handed.pop()[1] == Recipe() == RECIPES["official"]
+    for name, recipe in RECIPES.items():
+        for arguments in (["--recipe", name, "--enlarge", "3"], ["--enlarge", "3", "--recipe", name]):
+            answer = restool(command, *arguments)
+            assert answer.status == 0, answer.err
+            grid, found, _ = handed.pop()
+            assert (grid.recipe, found) == (name, replace(recipe, enlarge=3.0))
+    answer = restool(command, "--recipe", "robus")
+    assert (answer.status, handed) == (2, [])
+    assert "'--recipe': it takes one of official, robust, but got 'robus'" in answer.message
 
 
 def changes(usual: tuple[Any, ...], found: tuple[Any, ...]) -> dict[tuple[str, str], Any]:

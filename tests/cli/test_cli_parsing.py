@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from restool.cli.parsing import names, numbers, sizes
+from restool.cli.parsing import names, numbers, sizes, train_sizes
 from restool.errors import UsageError
+from restool.transfer import StudyConfig
 
 MOST = 100_000
 NUMBER = "[0-9]+"
@@ -110,6 +111,40 @@ def test_sizes_are_those_that_a_study_takes():
     for text in ("3", "65537"):
         with pytest.raises(UsageError, match="^`train` must hold values of at "):
             sizes(text, "train")
+
+
+@pytest.mark.parametrize(
+    ("text", "models"),
+    [
+        ("16", (16,)),
+        ("16,20..24:2", (16, 20, 22, 24)),
+        ("12+14+16", ((12, 14, 16),)),
+        ("16+12+14", ((12, 14, 16),)),
+        ("16,12+16", (16, (12, 16))),
+        ("12+16, 8 ,20 + 24", ((12, 16), 8, (20, 24))),
+        ("8..10+16", ((8, 9, 10, 16),)),
+    ],
+)
+def test_sizes_joined_by_plus_are_those_of_one_model(text, models):
+    assert train_sizes(text) == models
+
+
+def test_one_size_joined_to_itself_is_that_size_to_a_study():
+    assert StudyConfig(train=train_sizes("16+16")) == StudyConfig(train=(16,))
+
+
+@pytest.mark.parametrize(("text", "part"), [("12+", ""), ("+", ""), ("12+a", "a"), ("16,+12", ""), ("12++16", "")])
+def test_plus_without_two_numbers_is_rejected(text, part):
+    message = r"^`train` must be numbers and ranges such as 16,20 or 28\.\.36 or 28\.\.36:2, but is '(.*)'$"
+    with pytest.raises(UsageError, match=message) as caught:
+        train_sizes(text)
+    assert re.match(message, str(caught.value))[1] == part
+
+
+@pytest.mark.parametrize(("text", "wrong"), [("3+16", "least 4, but is 3"), ("16+65537", "most 65,536, but is 65537")])
+def test_a_size_of_several_that_no_study_takes_is_rejected(text, wrong):
+    with pytest.raises(UsageError, match=f"^`train` must hold values of at {wrong}$"):
+        train_sizes(text)
 
 
 def test_names_are_taken_once_in_their_order_without_the_spaces_around_them():

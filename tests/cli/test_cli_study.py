@@ -56,6 +56,17 @@ def test_a_dry_run_lists_done_and_missing_cells_and_writes_nothing(restool, swep
     assert times(swept) == before
 
 
+def test_sizes_joined_by_plus_are_one_model_that_is_trained_for_the_largest(restool, here, study_options):
+    answer = restool("sweep", *study_options, "--train", "8,6+8", "--dry-run", "--json")
+    assert answer.status == 0, answer.err
+    cells = json.loads(answer.out)["cells"]
+    assert [cell.get("train_sizes") for cell in cells] == [None] * 5 + ["6+8"] * 5
+    assert {cell["source"] for cell in cells} == {8}
+    assert len({cell["key"] for cell in cells}) == 10
+    lines = restool("sweep", *study_options, "--train", "6+8", "--dry-run").out.splitlines()
+    assert len([line for line in lines if "flexnet[4,4]-conv3 6+8 -> 10 px, as-is" in line]) == 1
+
+
 def test_a_dry_run_into_a_new_folder_does_not_make_it(restool, here, study_options):
     assert restool("sweep", *study_options, "--out", "new", "--dry-run").status == 0
     assert not list(here.iterdir())

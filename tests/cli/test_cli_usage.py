@@ -24,12 +24,17 @@ SWEEP = [
         ["--protocols", "resize,finetune"],
         r"--protocols must be zero-shot protocols, but is 'finetune'; fine-tuning is asked for by --finetune-epochs$",
     ),
-    (["--alias-penalty", "gab"], r"--alias-penalty must be one of none, gabor, gabor\+mask, but is 'gab'"),
+    (["--alias-penalty", "gab"], r"--alias-penalty must be one of none, gabor, gabor\+mask, spectral, but is 'gab'"),
     (["--model", "flexnet-7-conv3", "--alias-penalty", "gabor"], r"--alias-penalty does not apply to flexnet-7-conv3"),
     (
         ["--model", "flexnet-7-siren", "--alias-penalty", "gabor+mask"],
         r"--alias-penalty does not apply to .*; use none",
     ),
+    (
+        ["--model", "flexnet-7-conv3", "--alias-penalty", "spectral"],
+        r"--alias-penalty does not apply to flexnet-7-conv3",
+    ),
+    (["--train", "12+"], r"--train must be numbers and ranges .*, but is ''"),
     (["--train", "3"], r"--train must hold values of at least 4, but is 3"),
     (["--test", "2..8"], r"--test must hold values of at least 4, but is 2"),
     (["--test", "36..28"], r"--test must be ranges that run upwards by 1 or more, such as 28..36:2, but is '36..28'"),

@@ -47,6 +47,15 @@ def plain_penalty(model: TinyNet, size: int, *, masked: bool) -> Tensor:
     return total
 
 
+def plain_spectral(model: TinyNet, size: int) -> Tensor:
+    """Energy of the kernel on a grid three times as fine outside of the coarse grid's band, by Gauss and Legendre."""
+    kernel = model.conv.sample([3 * size] * 2)
+    nodes, weights = (torch.from_numpy(values) / 6 for values in np.polynomial.legendre.leggauss(64))
+    rows, columns = (torch.exp(-2j * math.pi * nodes[:, None] * torch.arange(kernel.shape[axis])) for axis in (2, 3))
+    power = (rows @ kernel.to(rows.dtype) @ columns.T).abs().square()
+    return 0.1 * (1 - (power * weights * weights[:, None]).sum() / kernel.square().sum())
+
+
 def plain_epoch(model, batches, optimizer, alias_penalty, *, seed, rates):
     """One epoch as anyone would write it; returns the sums that the figures are the means of."""
     torch.manual_seed(seed)
@@ -56,7 +65,9 @@ def plain_epoch(model, batches, optimizer, alias_penalty, *, seed, rates):
         optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"] = rate
         probabilities = model(images).softmax(1)
         excess = torch.zeros(())
-        if alias_penalty != "none":
+        if alias_penalty == "spectral":
+            excess = plain_spectral(model, 8)
+        elif alias_penalty != "none":
             excess = plain_penalty(model, 8, masked=alias_penalty == "gabor+mask")
         loss = -probabilities.log()[torch.arange(len(labels)), labels].mean() + excess
         optimizer.zero_grad()
@@ -68,7 +79,8 @@ def plain_epoch(model, batches, optimizer, alias_penalty, *, seed, rates):
 
 
 @pytest.mark.parametrize(
-    ("alias_penalty", "weight_decay"), [("none", 0.0), ("gabor", 0.0), ("gabor+mask", 0.0), ("none", 3.0)]
+    ("alias_penalty", "weight_decay"),
+    [("none", 0.0), ("gabor", 0.0), ("gabor+mask", 0.0), ("spectral", 0.0), ("none", 3.0)],
 )
 def test_two_epochs_equal_plain_pytorch(batches, alias_penalty, weight_decay):
     model, plain = tiny(), tiny()
@@ -89,6 +101,19 @@ def test_two_epochs_equal_plain_pytorch(batches, alias_penalty, weight_decay):
     for actual, expected, start in zip(model.parameters(), plain.parameters(), tiny().parameters(), strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-12)
         assert not torch.equal(actual, start)
+
+
+@pytest.mark.parametrize("alias_penalty", ["gabor", "spectral"])
+def test_the_strength_of_the_penalty_is_a_factor_of_it(batches, alias_penalty):
+    def first(strength):
+        recipe = Recipe(batch_size=7, alias_penalty=alias_penalty, alias_strength=strength, learning_rate=1e-12)
+        return train(tiny(), batches, recipe, epochs=1, spec=SPEC, size=8, seed=4)[0]
+
+    usual, without = first(0.1), first(0.0)
+    for strength in (0.1, 2.0):
+        assert first(strength)["penalty"] == pytest.approx(10 * strength * usual["penalty"], rel=1e-6)
+        assert first(strength)["loss"] == pytest.approx(without["loss"] + 10 * strength * usual["penalty"], rel=1e-6)
+    assert without["penalty"] == 0 < usual["penalty"]
 
 
 def test_training_lowers_the_loss(batches):

@@ -18,10 +18,14 @@ OTHER = {
     "source": 17,
     "seed": 1,
     "epochs": 9,
+    "smaller": (12,),
 }
 OTHER_RECIPE = {
     "alias_penalty": "gabor",
+    "alias_strength": 0.2,
     "batch_size": 63,
+    "enlarge": 2.0,
+    "enlarge_share": 0.5,
     "learning_rate": 0.0100001,
     "precision": "bfloat16",
     "weight_decay": 1e-9,
@@ -62,9 +66,30 @@ def test_a_rate_is_the_same_whether_written_as_1_or_as_1_0(lab):
 def test_the_fields_of_a_cell_are_flat_and_complete_but_for_later_ones_that_are_as_usual(later):
     run = replace(RUN, recipe=replace(RUN.recipe, **later))
     told = {field.name: getattr(run, field.name) for field in fields(SourceRun)}
-    del told["recipe"]
+    del told["recipe"], told["smaller"]
     told |= {"alias_penalty": "none", "batch_size": 64, "learning_rate": 0.01, **later}
     assert replace(CELL, run=run).fields == {**told, "target": 32, "protocol": "requery", "finetune_epochs": 0}
+
+
+def test_a_run_of_several_sizes_tells_them_all_and_one_of_a_single_size_only_that():
+    several = replace(RUN, smaller=(12, 14))
+    assert several.trained_at == several.fields["train_sizes"] == "12+14+16"
+    assert several.fields == {**RUN.fields, "train_sizes": "12+14+16"}
+    assert RUN.trained_at == "16"
+    assert len({run.key for run in (RUN, several, replace(RUN, smaller=(12,)), replace(RUN, smaller=(14,)))}) == 4
+    cell = Cell(run=several, target=32, protocol="requery")
+    assert str(several) == "flexnet-3 at 12+14+16 px, seed 0"
+    assert str(cell) == "flexnet-3 12+14+16 -> 32 px, requery, seed 0"
+    assert str(replace(cell, target=16, protocol="source")) == "flexnet-3 12+14+16 px, source, seed 0"
+
+
+def test_a_model_of_several_sizes_has_its_cells_from_the_largest_of_them(lab):
+    mixed, alone = lab.plan(train=((8, 6),)), lab.plan(train=(8,))
+    assert {cell.run.smaller for cell in mixed} == {(6,)}
+    assert [{**cell.fields, "train_sizes": "6+8"} for cell in alone] == [cell.fields for cell in mixed]
+    assert not {cell.key for cell in mixed} & {cell.key for cell in alone}
+    both = lab.plan(train=(8, (6, 8)))
+    assert [cell.key for cell in both] == [cell.key for cell in (*alone, *mixed)]
 
 
 @pytest.mark.parametrize("finetune_epochs", [0, 3])

@@ -21,7 +21,12 @@ WRONG = [
     ({"model": "flextcn-2"}, "^flextcn-2 takes sequences, and data set 'gabors' holds images; choose an image model$"),
     ({"train": ()}, r"^`train` must hold sizes in pixels from 4 to 65,536, but is \(\)$"),
     ({"test": ()}, r"^`test` must hold sizes in pixels from 4 to 65,536, but is \(\)$"),
-    ({"train": (16, 3)}, r"^`train` must hold sizes in pixels from 4 to 65,536, but is \(16, 3\)$"),
+    ({"train": (16, 3)}, r"^`train` must hold sizes in pixels from 4 to 65,536, but is \(3,\)$"),
+    ({"train": ((8, 3),)}, r"^`train` must hold sizes in pixels from 4 to 65,536, but is \(8, 3\)$"),
+    ({"train": (16, ())}, r"^`train` must hold sizes in pixels from 4 to 65,536, but is \(\)$"),
+    ({"train": ("16",)}, r"^`train` must hold sizes in pixels from 4 to 65,536, but is \('16',\)$"),
+    ({"train": ((16, (8,)),)}, r"^`train` must hold sizes in pixels from 4 to 65,536, but is \(16, \(8,\)\)$"),
+    ({"train": "16"}, "^`train` must hold sizes in pixels from 4 to 65,536, but is '16'$"),
     ({"test": (0,)}, r"^`test` must hold sizes in pixels from 4 to 65,536, but is \(0,\)$"),
     ({"train": 16}, "^`train` must hold sizes in pixels from 4 to 65,536, but is 16$"),
     ({"test": "28..36"}, "^`test` must hold sizes in pixels from 4 to 65,536, but is '28..36'$"),
@@ -54,6 +59,22 @@ def test_a_study_that_breaks_a_rule_is_rejected_at_once(choices, message):
 
 
 @pytest.mark.parametrize(
+    ("train", "taken", "sources"),
+    [
+        ((16, 20), (16, 20), (16, 20)),
+        ([16, 16], (16,), (16,)),
+        (((16, 12, 14),), ((12, 14, 16),), (16,)),
+        ([[12, 16], 20, (16, 12), 20], ((12, 16), 20), (16, 20)),
+        (((16, 16), [20]), (16, 20), (16, 20)),
+    ],
+)
+def test_sizes_of_one_model_are_ascending_and_each_model_is_there_once(train, taken, sources):
+    config = StudyConfig(train=train)
+    assert (config.train, config.sources) == (taken, sources)
+    assert hash(config) == hash(StudyConfig(train=taken))
+
+
+@pytest.mark.parametrize(
     ("model", "reason"),
     [
         ("flexnet[4,4]-siren", "SIREN has no frequency known from its parameters; "),
@@ -71,7 +92,15 @@ def test_a_penalty_that_the_model_cannot_have_is_rejected_at_once(model, reason,
     assert StudyConfig(model=model).recipe.alias_penalty == "none"
 
 
-@pytest.mark.parametrize("penalty", ["gabor", "gabor+mask"])
+@pytest.mark.parametrize("model", ["flexnet-7-conv3", "cifar-resnet-32"])
+def test_a_spectral_penalty_needs_continuous_kernels(model):
+    message = f"^`alias_penalty` does not apply to {model}: the aliasing penalty needs .*; use none$"
+    with pytest.raises(UsageError, match=message):
+        StudyConfig(model=model, recipe=Recipe(alias_penalty="spectral"))
+    assert StudyConfig(model="flexnet[4,4]-siren", recipe=Recipe(alias_penalty="spectral"))
+
+
+@pytest.mark.parametrize("penalty", ["gabor", "gabor+mask", "spectral"])
 @pytest.mark.parametrize("model", ["flexnet[4,4]", "flexnet[4,4]-fourier", "flexnet[4,4]-ckconv-gabor"])
 def test_a_penalty_that_the_model_can_have_is_taken(model, penalty):
     config = StudyConfig(model=model, recipe=Recipe(alias_penalty=penalty))

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import restool
+from restool.cli.grid import study_config
 from restool.cli.panels import Grid
 from restool.cli.parsing import sizes
-from restool.cli.study import study_config
 from restool.errors import ArgumentError, MissingDataError
 from restool.recipe import Recipe
 from restool.training import load_checkpoint

@@ -1,4 +1,4 @@
-"""The aliasing penalty and its report: one computation for the loss and for the log (Romero et al. 2022a, section 3.3).
+"""The official penalty: it bounds the frequency of every filter of a kernel network (Romero et al. 2022a, section 3.3).
 
 A filter network is the product of L + 1 filters, so psi stays below Nyquist when every filter stays below its share of
 it: f_nyquist / (L + 1). All frequencies are in cycles per unit, Nyquist of n pixels is n / 4.
@@ -16,7 +16,7 @@ from restool.kernels.spectrum import filter_frequencies, mask_frequency
 from restool.modules import named_layers
 from restool.nn import ContinuousKernel
 
-Target = Literal["gabor", "gabor+mask"]
+FilterTarget = Literal["gabor", "gabor+mask"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,27 +33,23 @@ class LayerFrequencies:
         return torch.relu(self.filters - self.limit)
 
 
-def penalty(model: nn.Module, size: int, target: Target = "gabor", strength: float = 0.1) -> Tensor:
-    """Sum over layers and filters of strength * relu(f - limit)^2; 0 exactly when every filter is inside.
+def filter_excess(model: nn.Module, size: int, target: FilterTarget) -> Tensor:
+    """Sum over layers and filters of relu(f - limit)^2: 0 exactly when every filter is inside its limit, a scalar."""
+    return torch.stack([layer.excess.square().sum() for layer in report(model, size, target)]).sum()
+
+
+def report(model: nn.Module, size: int, target: FilterTarget = "gabor") -> list[LayerFrequencies]:
+    """Frequencies and limit of every continuous layer, in the model's order; only filters above it get a gradient.
 
     Args:
         model: with at least one `ContinuousKernel` on a multiplicative network.
         size: pixels of the image side that the kernel is to be sampled at without aliasing.
         target: "gabor" counts the filters' frequencies; "gabor+mask" adds the mask's bandwidth, shared by the filters.
-        strength: factor of the whole.
-
-    Returns:
-        A scalar; only filters above the limit get a gradient.
 
     Raises:
         ValueError: unknown target, no continuous layer, or a layer without known frequencies (SIREN).
     """
-    return strength * torch.stack([layer.excess.square().sum() for layer in report(model, size, target)]).sum()
-
-
-def report(model: nn.Module, size: int, target: Target = "gabor") -> list[LayerFrequencies]:
-    """Frequencies and limit of every continuous layer, in the model's order; arguments as in `penalty`."""
-    require_choice("target", target, get_args(Target))
+    require_choice("target", target, get_args(FilterTarget))
     layers = []
     for name, conv in named_layers(model, ContinuousKernel):
         filters = filter_frequencies(conv.kernel)

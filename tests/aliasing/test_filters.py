@@ -1,4 +1,4 @@
-"""Laws of the aliasing penalty: exactly 0 inside the limit, gradient for offenders only, and what it promises holds."""
+"""Laws of the official penalty: exactly 0 inside the limit, gradient for offenders only, and what it promises holds."""
 
 import math
 
@@ -121,7 +121,7 @@ def test_a_kernel_without_penalty_has_its_energy_below_nyquist(kind, size):
 @pytest.mark.parametrize(
     ("model", "target", "message"),
     [
-        (layer(), "mask", "^`target` must be one of gabor, gabor\\+mask, but is 'mask'$"),
+        (layer(), "mask", "^`target` must be one of gabor, gabor\\+mask, spectral, but is 'mask'$"),
         (
             nn.Conv2d(3, 3, 3),
             "gabor",

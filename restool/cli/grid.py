@@ -1,0 +1,72 @@
+"""What `sweep` and `finetune` share: from panels to a study, and from its result to what is printed."""
+
+from typing import TYPE_CHECKING, Any
+
+from restool.arguments import LARGEST_SEED
+from restool.cli.command import tell
+from restool.cli.output import print_report, say_time_is_over
+from restool.cli.panels import Grid, Place, Sources, TuningGrid
+from restool.cli.parsing import names, numbers, sizes, train_sizes
+from restool.errors import CellsFailedError
+from restool.recipe import Recipe
+
+if TYPE_CHECKING:
+    from restool.transfer import StudyConfig
+
+
+def study_config(sources: Sources, recipe: Recipe, **choices: Any) -> "StudyConfig":
+    """A configuration of panels; `choices` are passed on."""
+    from restool.transfer import StudyConfig
+
+    train = train_sizes(sources.train)
+    return StudyConfig(
+        model=sources.model,
+        dataset=sources.dataset,
+        seeds=numbers(sources.seeds, "seeds", least=0, most=LARGEST_SEED),
+        limit=sources.limit,
+        epochs=sources.epochs,
+        recipe=recipe,
+        **{"train": train, "test": [size if isinstance(size, int) else size[-1] for size in train], **choices},
+    )
+
+
+def run_grid(
+    grid: Grid | TuningGrid, recipe: Recipe, place: Place, *, others: str, dry_run: bool, as_json: bool
+) -> None:
+    """Run the missing cells of a grid and print its table; or, as a dry run, what would be done.
+
+    Args:
+        grid: what to measure.
+        recipe: how to train.
+        place: where.
+        others: protocols where none are named: "all" or "start".
+        dry_run: write nothing.
+        as_json: print JSON.
+
+    Raises:
+        CellsFailedError: some cells failed; the table of the others is printed all the same.
+    """
+    from restool.transfer import open_study, sweep
+    from restool.transfer.progress import ProgressBars
+
+    config = study_config(
+        grid,
+        recipe,
+        test=sizes(grid.test, "test"),
+        protocols=others if grid.protocols is None else names(grid.protocols),
+        finetune_epochs=grid.finetune_epochs,
+    )
+    if dry_run:
+        from restool.cli.dry_run import print_plan
+
+        print_plan(open_study(config, place.out, **place.choices), as_json=as_json)
+        return
+    progress = ProgressBars(tell)
+    result = sweep(config, place.out, progress=progress, **place.choices)
+    if result.timed_out:
+        say_time_is_over(f"{len(result.missing)} of {len(result.cells)} cells are missing")
+    print_report(result.out, result.files, as_json=as_json)
+    if result.failed:
+        raise CellsFailedError(
+            f"{len(result.failed)} of {len(result.cells)} cells failed, see above; the same command tries them again"
+        )

@@ -1,0 +1,72 @@
+"""Training batches of several sizes: every batch has one, drawn by the seed of its epoch."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from restool.data.batches import Batches
+from restool.data.dataset import Dataset
+
+
+class MixedBatches:
+    """Training images in batches, each of which goes through one of several chains of resizes.
+
+    Args:
+        dataset: where the images come from.
+        chains: chains of sizes as of `Batches`, (16,) or (16, 24) for images of 16 px enlarged to 24, and the share of
+            the batches that goes through each.
+        batch_size: images a batch; the last one may be smaller.
+        device: where the images rest and the batches appear.
+        augment: flip and crop.
+
+    Raises:
+        ValueError: no chain, or a share that is negative.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        chains: Mapping[tuple[int, ...], float],
+        *,
+        batch_size: int,
+        device: torch.device | str,
+        augment: bool = False,
+    ) -> None:
+        if not chains or min(chains.values()) < 0:
+            raise ValueError(f"chains must hold sizes and shares of at least 0, but are {dict(chains)}")
+        options = {"batch_size": batch_size, "device": device, "augment": augment}
+        self._parts = [Batches(dataset, "train", chain, **options) for chain in chains]  # type: ignore[arg-type]
+        self._shares = torch.tensor(list(chains.values()), dtype=torch.float64)
+        if dataset.native_size is not None:
+            for part in self._parts:
+                part.images, part.labels = self._parts[0].images, self._parts[0].labels  # a device holds them once
+
+    @property
+    def samples(self) -> int:
+        """Images an epoch."""
+        return self._parts[0].samples
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """Pixels of the image sides that batches have."""
+        return tuple(sorted({part.sizes[-1] for part in self._parts}))
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return len(self._parts[0])
+
+    def epoch(self, *, shuffle_seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, as float32 images [B, C, n, n] and int64 labels [B]; n differs from batch to batch.
+
+        Args:
+            shuffle_seed: alone decides order, augmentation and sizes. Order and augmentation are those of `Batches`.
+        """
+        generator = torch.Generator().manual_seed(shuffle_seed)
+        drawn = list(self._parts[0].draw(generator))
+        if len(self._parts) == 1:
+            chosen = [0] * len(drawn)
+        else:
+            chosen = torch.multinomial(self._shares, len(drawn), replacement=True, generator=generator).tolist()
+        for index, batch in zip(chosen, drawn, strict=True):
+            yield self._parts[index].batch(*batch)

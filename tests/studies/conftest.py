@@ -1,0 +1,96 @@
+"""A study's file and the records of its sweeps, written by hand."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+FILE = """
+question = "Does it help?"
+dataset = "gabors"
+cut_down = "Everything."
+reading = "It does."
+
+[grid]
+model = "flexnet[3,4]"
+train = [8]
+test = [10, 12]
+seeds = [0, 1]
+epochs = 3
+limit = 64
+
+[small]
+epochs = 1
+seeds = [0]
+
+[[sweeps]]
+label = "official"
+
+[[sweeps]]
+label = "robust"
+recipe = "robust"
+learning_rate = 0.5
+finetune_epochs = 2
+
+[[sweeps]]
+label = "mixed"
+train = [[6, 8]]
+
+[[published]]
+source = "a paper"
+where = { protocol = "requery", source = 8 }
+difference = { 12 = -3.5 }
+
+[[published]]
+source = "a talk"
+where = { protocol = "finetune" }
+accuracy = { 12 = 88.5 }
+"""
+
+CELL = {
+    "model": "flexnet[3,4]",
+    "dataset": "gabors",
+    "data": "0123456789abcdef",
+    "limit": 64,
+    "source": 8,
+    "seed": 0,
+    "alias_penalty": "none",
+    "epochs": 3,
+    "batch_size": 64,
+    "learning_rate": 0.01,
+    "target": 8,
+    "protocol": "source",
+    "finetune_epochs": 0,
+}
+ROBUST = {"alias_penalty": "spectral", "enlarge": 2.0, "learning_rate": 0.5}
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The study's file."""
+    path = tmp_path / "help.toml"
+    path.write_text(FILE)
+    return path
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """A function (bits, **fields of the cell) that writes a record into `out`."""
+
+    def write_record(bits: Sequence[int], **fields: Any) -> None:
+        cell = CELL | fields
+        key = hashlib.sha256(json.dumps(cell).encode()).hexdigest()[:16]
+        packed = base64.b64encode(np.packbits(np.array(bits, dtype=bool)).tobytes()).decode()
+        result = {"accuracy": sum(bits) / len(bits), "n": len(bits), "correct": packed}
+        path = tmp_path / "out" / "records" / f"{key}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"format": 1, "key": key, "cell": cell, "result": result}))
+
+    return write_record

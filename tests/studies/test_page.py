@@ -1,0 +1,101 @@
+"""Laws of a study's page: it shows the numbers of the records of its sweeps, with intervals that hold what they say."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from restool.report import read_records
+from restool.studies import read_study, write_page
+from restool.studies.page import interval
+
+ROBUST = {"alias_penalty": "spectral", "enlarge": 2.0, "learning_rate": 0.5}
+
+
+def rows_of(page: str, heading: str) -> list[list[str]]:
+    """Body of the table below a heading."""
+    section = page.split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = [line.strip("| ") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.split("|")] for line in lines[2:]]
+
+
+def page_of(file, tmp_path) -> str:
+    files = write_page(read_study(file), tmp_path / "out", read_records(tmp_path / "out"))
+    assert {path.name for path in files} == {"README.md", "study.png", "study.pdf"}
+    assert all(path.exists() for path in files)
+    return (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_difference_is_paired_by_seed_and_image(file, write, tmp_path):
+    for seed, (source, target) in enumerate([([1, 1, 1, 1], [1, 1, 0, 1]), ([1, 1, 1, 0], [0, 1, 0, 0])]):
+        write(source, seed=seed)
+        write(target, seed=seed, target=12, protocol="requery")
+    half = 100 * stats.t.ppf(0.975, 1) * np.std([-0.25, -0.5], ddof=1) / np.sqrt(2)
+    at_source = 100 * stats.t.ppf(0.975, 1) * np.std([1.0, 0.75], ddof=1) / np.sqrt(2)
+    page = page_of(file, tmp_path)
+    expected = ["official", "8 px", "requery", "4", "2", f"87.5 ({at_source:.1f})", f"-37.5 ({half:.1f})"]
+    assert rows_of(page, "Measured") == [expected]
+    assert rows_of(page, "Beside published") == [
+        ["a paper", "official", "8 -> 12 px, requery", "-3.5", f"-37.5 ({half:.1f})", "4", "2"]
+    ]
+
+
+def test_after_fine_tuning_the_accuracy_is_shown_and_not_the_difference(file, write, tmp_path):
+    write([1, 0, 1, 1], **ROBUST)
+    write([1, 1, 1, 1, 0, 1, 1, 1][:4], **ROBUST, target=12, protocol="finetune", finetune_epochs=2)
+    page = page_of(file, tmp_path)
+    assert rows_of(page, "Measured")[0][2] == "2 epochs there"
+    assert rows_of(page, "Measured")[0][-1] == "100.0 (0.0)"
+    assert [row[:4] for row in rows_of(page, "Beside published")] == [
+        ["a talk", "robust", "8 -> 12 px, finetune", "88.5"]
+    ]
+
+
+def test_every_record_stands_with_the_sweep_that_makes_it_and_others_are_left_out(file, write, tmp_path):
+    settings = {
+        "official": {},
+        "robust": ROBUST,
+        "mixed": {"train_sizes": "6+8"},
+        "another rate": {"learning_rate": 0.02},
+        "another penalty": {"alias_penalty": "spectral"},
+        "more epochs": {"epochs": 4},
+        "other sizes": {"train_sizes": "7+8"},
+        "another source": {"source": 9},
+        "another model": {"model": "flexnet[3,5]"},
+        "all images": {"limit": None},
+    }
+    for number, fields in enumerate(settings.values()):
+        bits = [int(index < number + 1) for index in range(16)]
+        size = fields.get("source", 8)
+        write(bits, **({"target": size} | fields))
+        write(bits, **({"protocol": "requery", "target": 12} | fields))
+    table = {row[0]: row[5].split()[0] for row in rows_of(page_of(file, tmp_path), "Measured")}
+    assert table == {"official": "6.2", "robust": "12.5", "mixed": "18.8"}
+
+
+def test_the_page_is_a_pure_function_of_file_and_records(file, write, tmp_path):
+    write([1, 0])
+    write([0, 0], target=12, protocol="requery")
+    first = page_of(file, tmp_path)
+    picture = (tmp_path / "out" / "study.png").read_bytes()
+    assert page_of(file, tmp_path) == first
+    assert (tmp_path / "out" / "study.png").read_bytes() == picture
+    assert "Everything." in first
+    assert "It does." in first
+    assert "not run yet" in first  # the other two sweeps
+
+
+@pytest.mark.parametrize(("seeds", "images"), [(1, 400), (3, 50)])
+def test_an_interval_holds_the_true_mean_in_95_of_100_draws(seeds, images):
+    rng = np.random.default_rng(0)
+    # over several seeds the interval is that of the mean of all seeds, here of means that are normal around 0.7
+    held, draws = 0, 2000
+    for _ in range(draws):
+        levels = [0.7] if seeds == 1 else rng.normal(0.7, 0.1, seeds)
+        values = (
+            [(rng.random(images) < 0.7).astype(float)]
+            if seeds == 1
+            else [np.full(images, level) + rng.normal(0, 0.05, images) for level in levels]
+        )
+        mean, half = interval(values)
+        held += abs(mean - 0.7) <= half
+    assert held / draws == pytest.approx(0.95, abs=0.015)

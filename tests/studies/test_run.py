@@ -1,0 +1,66 @@
+"""Laws of a study's run: every cell of its sweeps once, resumable, and never longer than it may."""
+
+import json
+
+import pytest
+
+from restool.studies import read_study, run_study
+
+
+def records(out):
+    return {path.name: json.loads(path.read_text())["result"] for path in (out / "records").glob("*.json")}
+
+
+def test_a_study_runs_the_cells_of_all_its_sweeps_and_a_second_run_does_nothing(file, tmp_path):
+    study, out = read_study(file, small=True), tmp_path / "out"
+    result = run_study(study, out, device="cpu")
+    assert not result.failed + result.missing
+    assert not result.timed_out
+    cells = {cell.key for sweep in result.sweeps for cell in sweep.cells}
+    assert len(cells) == 3 * (1 + 2 * 5) + 2  # a source, two targets by five protocols, and two fine-tuned
+    found = records(out)
+    assert set(found) == {f"{key}.json" for key in cells}
+    page = (out / "README.md").read_text()
+    assert page.count("| official |") + page.count("| official ") >= 5
+    times = {path: path.stat().st_mtime_ns for path in (out / "records").glob("*.json")}
+    again = run_study(study, out, device="cpu")
+    assert {path: path.stat().st_mtime_ns for path in (out / "records").glob("*.json")} == times
+    assert (out / "README.md").read_text() == page
+    assert again.files == result.files
+
+
+def test_the_time_limit_is_that_of_the_whole_study(file, tmp_path):
+    study = read_study(file, small=True)
+    result = run_study(study, tmp_path / "out", device="cpu", time_limit=1e-9)
+    assert result.timed_out
+    assert len(result.sweeps) <= 1
+    assert not (tmp_path / "out" / "records").exists()
+
+
+@pytest.mark.parametrize("command", [("run",), ("page",)])
+def test_the_command_line_prints_the_page(file, tmp_path, capsys, monkeypatch, command):
+    from restool.cli import main
+
+    out = tmp_path / "out"
+    run_study(read_study(file, small=True), out, device="cpu")
+    page = (out / "README.md").read_text()
+    (out / "README.md").unlink()
+    capsys.readouterr()
+    monkeypatch.setattr("sys.argv", ["restool", "study", *command, str(file), "--small", "--out", str(out)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    printed = capsys.readouterr()
+    assert printed.out == page + "\n"
+    assert "study.png" in printed.err
+
+
+def test_a_list_of_studies_names_file_question_and_records(file, tmp_path, capsys, monkeypatch):
+    from restool.cli import main
+
+    monkeypatch.setattr("sys.argv", ["restool", "study", "ls", str(tmp_path), "--json"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows == [{"file": str(file), "question": "Does it help?", "records": 0}]
