@@ -31,6 +31,7 @@ class Knob:
         least: smallest value.
         above: every value is larger than this.
         most: largest value.
+        below: every value is smaller than this.
         because: reason of the smallest value.
         default: what the help tells of a default that is None.
     """
@@ -40,6 +41,7 @@ class Knob:
     least: float | None = None
     above: float | None = None
     most: float | None = None
+    below: float | None = None
     because: str = ""
     default: str | None = None
 
@@ -53,6 +55,8 @@ class Knob:
             return f"must be above {_number(self.above)}"
         if self.most is not None and value > self.most:
             return f"must be at most {_number(self.most)}"
+        if self.below is not None and value >= self.below:
+            return f"must be below {_number(self.below)}"
         return ""
 
 

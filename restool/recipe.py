@@ -48,7 +48,7 @@ class Recipe:
         float,
         Knob("Enlarge source images up to so many times in some batches; 1 for never.", "TIMES", least=1, most=8),
     ] = 1.0
-    enlarge_share: Annotated[float, Knob("Part of the batches that is enlarged.", "SHARE", least=0, most=1)] = 0.3
+    enlarge_share: Annotated[float, Knob("Part of the batches that is enlarged.", "SHARE", least=0, below=1)] = 0.3
     learning_rate: Annotated[float, Knob("Peak rate of Adam.", "RATE", above=0, most=1e30)] = 0.01
     precision: Annotated[Precision, Knob("Of convolutions in training; bfloat16 is faster on GPUs and some CPUs.")] = (
         "float32"

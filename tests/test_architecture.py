@@ -18,8 +18,8 @@ TESTS = sorted(Path(__file__).resolve().parent.rglob("*.py"))
 COMMON = ["version", "errors", "files", "arguments", "devices", "modules", "recipe", "records"]
 """Importable by every layer but the kernels, and importing nothing but those before."""
 LAYERS = [
-    "kernels", "correlation", "nn", "aliasing", "models", "data", "training", "report", "analysis", "transfer", "studies",
-    "bench", "cli",
+    "kernels", "correlation", "nn", "aliasing", "models", "data", "training", "report", "analysis", "transfer",
+    "studies", "bench", "cli",
 ]  # fmt: skip
 """Each may import those before it, and itself."""
 

@@ -39,7 +39,7 @@ OTHER = {
         ({"enlarge": 0.5}, "^`enlarge` must be at least 1, but is 0.5$"),
         ({"enlarge": 8.5}, "^`enlarge` must be at most 8, but is 8.5$"),
         ({"enlarge": "2"}, "^`enlarge` must be a number, but is '2'$"),
-        ({"enlarge_share": 1.1}, "^`enlarge_share` must be at most 1, but is 1.1$"),
+        ({"enlarge_share": 1.0}, "^`enlarge_share` must be below 1, but is 1.0$"),
         ({"enlarge_share": -0.1}, "^`enlarge_share` must be at least 0, but is -0.1$"),
         ({"precision": "float16"}, "^`precision` must be one of float32, bfloat16, but is 'float16'$"),
         ({"weight_decay": -1e-9}, "^`weight_decay` must be at least 0, but is -1e-09$"),
@@ -60,7 +60,10 @@ def test_the_identity_tells_the_first_fields_always_and_others_where_they_are_no
     assert Recipe(**OTHER).identity == OTHER
 
 
-@pytest.mark.parametrize("name", ["alias_strength", "enlarge", "enlarge_share", "learning_rate", "weight_decay"])
-def test_a_number_is_the_same_whether_written_as_1_or_as_1_0(name):
-    whole, real = Recipe(**{name: 1}), Recipe(**{name: 1.0})
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("alias_strength", 1), ("enlarge", 2), ("enlarge_share", 0), ("learning_rate", 1), ("weight_decay", 1)],
+)
+def test_a_number_is_the_same_whether_written_as_1_or_as_1_0(name, number):
+    whole, real = Recipe(**{name: number}), Recipe(**{name: float(number)})
     assert repr(whole) == repr(real)

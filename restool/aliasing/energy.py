@@ -33,7 +33,7 @@ class LayerEnergy:
     @property
     def ratio(self) -> Tensor:
         """The layer's energy above Nyquist over all of its energy: a scalar from 0 to 1."""
-        return self.above.sum() / self.whole.sum().clamp(min=torch.finfo(self.whole.dtype).tiny)
+        return self.above.sum().clamp(min=0) / self.whole.sum().clamp(min=torch.finfo(self.whole.dtype).tiny)
 
 
 def energies(model: nn.Module, size: int) -> list[LayerEnergy]:

@@ -15,13 +15,13 @@ class MixedBatches:
     Args:
         dataset: where the images come from.
         chains: chains of sizes as of `Batches`, (16,) or (16, 24) for images of 16 px enlarged to 24, and the share of
-            the batches that goes through each.
+            the batches that goes through each; those of share 0 are left out.
         batch_size: images a batch; the last one may be smaller.
         device: where the images rest and the batches appear.
         augment: flip and crop.
 
     Raises:
-        ValueError: no chain, or a share that is negative.
+        ValueError: no chain, or a share below 0, or no share above it.
     """
 
     def __init__(
@@ -33,8 +33,9 @@ class MixedBatches:
         device: torch.device | str,
         augment: bool = False,
     ) -> None:
+        chains = {chain: share for chain, share in chains.items() if share != 0}
         if not chains or min(chains.values()) < 0:
-            raise ValueError(f"chains must hold sizes and shares of at least 0, but are {dict(chains)}")
+            raise ValueError(f"chains must hold sizes and shares of at least 0, one above it, but are {chains}")
         options = {"batch_size": batch_size, "device": device, "augment": augment}
         self._parts = [Batches(dataset, "train", chain, **options) for chain in chains]  # type: ignore[arg-type]
         self._shares = torch.tensor(list(chains.values()), dtype=torch.float64)

@@ -1,7 +1,9 @@
 """Batch-norm statistics for every image size that a model was trained at.
 
 Activations are distributed otherwise on another grid, so statistics that are averaged over batches of several sizes
-are right for none of them. A model that is trained at several sizes keeps one set for each beside its layers.
+are right for none of them. A model that is trained at several sizes keeps one set for each: the running means and
+variances of all its batch norms in one flat buffer, NaN until the size was met. Buffers are copied, moved and stored
+with the model.
 """
 
 import math
@@ -12,94 +14,77 @@ from torch import Tensor, nn
 
 from restool.modules import layers
 
-CHILD = "sized_norms"
-"""A model keeps its sets under this name, so that they are copied, moved and stored with it."""
+PREFIX = "batch_norms_at_"
+"""A model keeps its set for N pixels in the buffer of this name and N."""
 
 
-class SizedNorms(nn.Module):
-    """Running means and variances of all batch norms of a model, one flat buffer `at_N` for every size N.
+def kept_sizes(names: Iterable[str]) -> tuple[int, ...]:
+    """Sizes that a model keeps sets for, given the names of its buffers or of its state."""
+    return tuple(sorted(int(name.removeprefix(PREFIX)) for name in names if name.startswith(PREFIX)))
 
-    Args:
-        model: whose present statistics every set starts from.
-        sizes: pixels of the image side.
+
+def keep_sets(model: nn.Module, sizes: Iterable[int]) -> None:
+    """Let a model with batch norms keep sets for several sizes and no others; for one size it keeps none.
+
+    Sets that it has for these sizes stay.
     """
+    kept, wanted = kept_sizes(model._buffers), set(sizes)
+    if len(wanted) < 2 or not any(True for _ in _running(model)):
+        wanted = set()
+    for size in set(kept) - wanted:
+        delattr(model, f"{PREFIX}{size}")
+    for size in sorted(wanted - set(kept)):
+        model.register_buffer(f"{PREFIX}{size}", torch.full_like(_flat(model), math.nan))
 
-    def __init__(self, model: nn.Module, sizes: Iterable[int]) -> None:
-        super().__init__()
-        self.sizes = tuple(sorted(set(sizes)))
-        for size in self.sizes:
-            self.register_buffer(f"at_{size}", _flat(model))
 
-    def keep(self, model: nn.Module, size: int) -> None:
-        """Take the model's statistics as those of a size."""
-        self.get_buffer(f"at_{size}").copy_(_flat(model))
-
-    def put(self, model: nn.Module, size: int) -> None:
-        """Give the model the statistics of the trained size that is nearest by ratio, the larger one of two."""
-        nearest = min(self.sizes, key=lambda trained: (round(abs(math.log(trained / size)), 9), -trained))
-        values = iter(self.get_buffer(f"at_{nearest}").split([len(buffer) for buffer in _buffers(model)]))
-        for buffer in _buffers(model):
-            buffer.copy_(next(values))
+def put_nearest(model: nn.Module, size: int) -> None:
+    """Give a model that keeps sets that of the size nearest by ratio which it has met, the larger one of two."""
+    met = [kept for kept in kept_sizes(model._buffers) if not _set(model, kept).isnan().any()]
+    if met:
+        nearest = min(met, key=lambda kept: (round(abs(math.log(kept / size)), 9), -kept))
+        _put(model, _set(model, nearest))
 
 
 class NormsInTurn:
-    """Gives a model in training the statistics of the size of every batch, if it keeps sets; else does nothing.
+    """Gives a model in training the statistics of the size of every batch, if it keeps sets; else does nothing."""
 
-    Args:
-        model: with the statistics of `size`.
-        size: pixels of the image side.
-    """
-
-    def __init__(self, model: nn.Module, size: int) -> None:
-        self.model, self.norms, self.size = model, sized_norms(model), size
+    def __init__(self, model: nn.Module) -> None:
+        self.model, self.keeps = model, bool(kept_sizes(model._buffers))
+        self.size: int | None = None
 
     def turn_to(self, size: int) -> None:
-        """Keep what was learnt at the last size and go on with the statistics of this one."""
-        if self.norms is None:
-            return
-        self.norms.keep(self.model, self.size)
-        if size != self.size:
-            self.norms.put(self.model, size)
+        """Keep what was learnt at the last size and go on with the set of this one; a first time with the last's."""
+        if self.keeps and size != self.size:
+            self._keep()
+            if not _set(self.model, size).isnan().any():
+                _put(self.model, _set(self.model, size))
             self.size = size
 
+    def end_at(self, size: int) -> None:
+        """Keep what was learnt at the last size and leave the model with the set nearest to this one."""
+        self._keep()
+        put_nearest(self.model, size)
 
-def sized_norms(model: nn.Module) -> SizedNorms | None:
-    """The sets that a model keeps, or None where it was trained at one size."""
-    found = getattr(model, CHILD, None)
-    return found if isinstance(found, SizedNorms) else None
-
-
-def attach_norms(model: nn.Module, sizes: Iterable[int]) -> None:
-    """Let a model with batch norms keep a set for each of several sizes; nothing happens for one."""
-    distinct = set(sizes)
-    if len(distinct) > 1 and any(True for _ in _buffers(model)):
-        model.add_module(CHILD, SizedNorms(model, distinct).to(next(_buffers(model)).device))
+    def _keep(self) -> None:
+        if self.keeps and self.size is not None:
+            _set(self.model, self.size).copy_(_flat(self.model))
 
 
-def attach_norms_of(model: nn.Module, state: Iterable[str]) -> None:
-    """Let a model keep the sets that a state dict has, given the names in it."""
-    prefix = f"{CHILD}.at_"
-    attach_norms(model, [int(name.removeprefix(prefix)) for name in state if name.startswith(prefix)])
+def _set(model: nn.Module, size: int) -> Tensor:
+    return model.get_buffer(f"{PREFIX}{size}")
 
 
-def put_norms(model: nn.Module, size: int) -> None:
-    """Give a model that keeps sets those of the trained size nearest to `size`."""
-    norms = sized_norms(model)
-    if norms is not None:
-        norms.put(model, size)
+def _put(model: nn.Module, flat: Tensor) -> None:
+    values = flat.split([len(buffer) for buffer in _running(model)])
+    for buffer, value in zip(_running(model), values, strict=True):
+        buffer.copy_(value)
 
 
-def detach_norms(model: nn.Module) -> None:
-    """Let a model forget its sets; its present statistics stay."""
-    if sized_norms(model) is not None:
-        delattr(model, CHILD)
-
-
-def _buffers(model: nn.Module) -> Iterator[Tensor]:
+def _running(model: nn.Module) -> Iterator[Tensor]:
     for norm in layers(model, nn.modules.batchnorm._BatchNorm):
         if norm.running_mean is not None and norm.running_var is not None:
             yield from (norm.running_mean, norm.running_var)
 
 
 def _flat(model: nn.Module) -> Tensor:
-    return torch.cat([buffer.detach() for buffer in _buffers(model)]).clone()
+    return torch.cat([buffer.detach() for buffer in _running(model)])

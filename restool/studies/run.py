@@ -51,12 +51,15 @@ def run_study(study: StudyFile, out: str | Path, **place: Unpack[Place]) -> Stud
         UsageError: a sweep that does not fit its data; those before it were run.
     """
     limit, started = place.pop("time_limit", None), time.monotonic()
-    results, timed_out = [], False
+    results: list[SweepResult] = []
+    timed_out = False
     for one in study.sweeps:
-        left = None if limit is None else limit - (time.monotonic() - started) / 60
-        if left is not None and left <= 0:
-            timed_out = True
-            break
+        left = limit
+        if results and limit is not None:
+            left = limit - (time.monotonic() - started) / 60
+            if left <= 0:
+                timed_out = True
+                break
         place["time_limit"] = left
         result = sweep(one.config, out, **place)
         results.append(result)

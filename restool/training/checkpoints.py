@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from restool.errors import MissingDataError, RestoolError, UsageError
 from restool.files import write_atomically
 from restool.models import ModelSpec
-from restool.models.norms import attach_norms_of
+from restool.models.norms import keep_sets, kept_sizes
 
 CHECKPOINT_FORMAT = 1
 """This number is raised when an older restool could not read what a newer one writes."""
@@ -117,7 +117,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn
     """
     checkpoint = load_checkpoint(path)
     model = checkpoint.spec.build()
-    attach_norms_of(model, checkpoint.model)
+    keep_sets(model, kept_sizes(checkpoint.model))
     try:
         model.load_state_dict(checkpoint.model)
     except RuntimeError as error:

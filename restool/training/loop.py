@@ -16,7 +16,7 @@ from restool.aliasing import penalty
 from restool.data import Batches, MixedBatches
 from restool.errors import RestoolError
 from restool.models import ModelSpec
-from restool.models.norms import NormsInTurn, attach_norms
+from restool.models.norms import NormsInTurn, keep_sets
 from restool.recipe import Recipe
 from restool.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from restool.training.optimizer import learning_rate, make_optimizer, warmup_steps
@@ -103,7 +103,7 @@ def train(
     watch = watch or Unwatched()
     optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
     history: list[dict[str, float]] = []
-    attach_norms(model, batches.image_sizes)
+    keep_sets(model, batches.image_sizes)
     if checkpoint is not None and checkpoint.exists():
         last = load_checkpoint(checkpoint)
         model.load_state_dict(last.model)
@@ -142,7 +142,7 @@ def _epoch(
     torch.manual_seed(epoch_seed)
     model.train()
     sums: Tensor | None = None
-    norms = NormsInTurn(model, size)
+    norms = NormsInTurn(model)
     warmup, total = warmup_steps(place.epochs, len(batches)), place.epochs * len(batches)
     for index, (images, labels) in enumerate(batches.epoch(shuffle_seed=epoch_seed)):
         for group in optimizer.param_groups:
@@ -159,7 +159,7 @@ def _epoch(
         if index % CHECK_EVERY == 0 or index + 1 == len(batches):
             _require_finite(float(sums[0]), place)
         watch.step()
-    norms.turn_to(size)
+    norms.end_at(size)
     assert sums is not None
     loss_mean, excess_mean, accuracy = (sums / batches.samples).tolist()
     return {"loss": loss_mean, "penalty": excess_mean, "accuracy": accuracy}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from restool.arguments import unknown_name
 from restool.errors import UsageError
-from restool.models.norms import detach_norms, put_norms
+from restool.models.norms import keep_sets, put_nearest
 from restool.modules import layers, with_layers
 from restool.nn import ContinuousConv
 from restool.transfer.cache import KernelCache
@@ -82,7 +82,7 @@ class Protocol:
     def start(self, model: nn.Module, source: int, target: int) -> nn.Module:
         """The model to train on at `target`, a copy, for a protocol that trains."""
         moved = _moved(model, self.rules, Move(target / source, KernelCache()), target)
-        detach_norms(moved)
+        keep_sets(moved, ())
         return moved
 
     def apply(
@@ -131,7 +131,7 @@ def _moved(model: nn.Module, rules: Mapping[Kind, Rule], move: Move, size: int) 
         return layer
 
     moved = with_layers(model, take_place).eval()
-    put_norms(moved, size)
+    put_nearest(moved, size)
     return moved
 
 

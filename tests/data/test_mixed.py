@@ -115,7 +115,7 @@ def test_every_image_is_seen_once_an_epoch_with_its_label() -> None:
     assert (len(mixed), mixed.samples) == (8, 30)
 
 
-@pytest.mark.parametrize("chains", [{}, {(8,): 1.0, (12,): -0.1}])
+@pytest.mark.parametrize("chains", [{}, {(8,): 1.0, (12,): -0.1}, {(8,): 0.0, (12,): 0.0}])
 def test_no_chain_or_a_negative_share_is_refused(chains: dict[tuple[int, ...], float]) -> None:
-    with pytest.raises(ValueError, match="^chains must hold sizes and shares of at least 0, but are "):
+    with pytest.raises(ValueError, match="^chains must hold sizes and shares of at least 0, one above it, but are "):
         MixedBatches(noise(4), chains, batch_size=2, device="cpu")

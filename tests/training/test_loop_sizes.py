@@ -9,7 +9,7 @@ from watched import RECIPE, SPEC, StopAt, Stopped, assert_same_bits, fresh, run
 from restool.aliasing import penalty
 from restool.data import Batches, MixedBatches
 from restool.kernels import GaussianMask, MAGNet
-from restool.models.norms import put_norms, sized_norms
+from restool.models.norms import kept_sizes, put_nearest
 from restool.nn import ContinuousConv
 from restool.recipe import Recipe
 from restool.training import load_checkpoint, load_model, train
@@ -41,13 +41,15 @@ class ByHand(Normed):
     def __init__(self) -> None:
         super().__init__()
         self.running: dict[tuple[int, int], list[Tensor]] = {}
+        self.last = {width: [torch.zeros(width), torch.ones(width)] for width in (2, 3)}
 
     def norm(self, layer: nn.BatchNorm2d, images: Tensor) -> Tensor:
         width, n = images.shape[1], images.numel() // images.shape[1]
         mean, variance = images.mean((0, 2, 3)), images.var((0, 2, 3), correction=0)
-        old = self.running.setdefault((images.shape[-1], width), [torch.zeros(width), torch.ones(width)])
+        old = self.running.setdefault((images.shape[-1], width), list(self.last[width]))
         for place, new in enumerate((mean, variance * n / (n - 1))):
             old[place] = 0.9 * old[place] + 0.1 * new.detach()
+        self.last[width] = list(old)
         scaled = (images - mean[:, None, None]) / (variance + layer.eps).sqrt()[:, None, None]
         return scaled * layer.weight[:, None, None] + layer.bias[:, None, None]
 
@@ -91,9 +93,9 @@ def test_every_size_has_the_statistics_of_its_own_batches(mixed):
     assert [figures["loss"] for figures in history] == pytest.approx(losses, rel=1e-9)
     for actual, expected in zip(model.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-9)
-    assert sized_norms(model).sizes == (8, 10, 12)
+    assert kept_sizes(model.state_dict()) == (8, 10, 12)
     for size in (8, 10, 12):
-        put_norms(model, size)
+        put_nearest(model, size)
         for layer, width in ((model.first, 2), (model.second, 3)):
             mean, variance = plain.running[size, width]
             torch.testing.assert_close(layer.running_mean, mean.double(), rtol=1e-6, atol=1e-9)
@@ -117,14 +119,14 @@ def test_a_trained_model_is_left_and_validated_with_the_statistics_of_the_size_i
     train(model, mixed, RECIPE, epochs=2, spec=SPEC, size=size, seed=0, validate=validate)
     assert_same_bits_as(model, seen[-1])
     for other in (8, 10, 12):
-        put_norms(model, other)
+        put_nearest(model, other)
         same = [torch.equal(value, seen[-1][name]) for name, value in model.state_dict().items() if "running" in name]
         assert same == [other == size] * len(same)
 
 
 def test_a_run_stopped_after_any_epoch_resumes_to_the_same_bits(mixed, tmp_path):
     model, history = run(mixed, checkpoint=tmp_path / "whole.safetensors")
-    assert {"sized_norms.at_8", "sized_norms.at_10", "sized_norms.at_12"} < set(model.state_dict())
+    assert {"batch_norms_at_8", "batch_norms_at_10", "batch_norms_at_12"} < set(model.state_dict())
     for epoch in (1, 2):
         file = tmp_path / f"stopped-{epoch}.safetensors"
         with pytest.raises(Stopped):

@@ -9,7 +9,7 @@ from torch import nn
 
 from restool.data import Batches
 from restool.models import ModelSpec
-from restool.models.norms import attach_norms, sized_norms
+from restool.models.norms import keep_sets, kept_sizes
 from restool.recipe import Recipe
 from restool.training import load_checkpoint, load_model
 from restool.transfer import SourceRun, resolve_protocol
@@ -35,8 +35,8 @@ def norms(model):
 
 def with_set(model, size):
     """A copy without sets, whose statistics are cut by hand out of the stored ones for a size."""
-    model, values = copy.deepcopy(model), model.state_dict()[f"sized_norms.at_{size}"]
-    del model.sized_norms
+    model, values = copy.deepcopy(model), model.state_dict()[f"batch_norms_at_{size}"]
+    keep_sets(model, ())
     for norm in norms(model):
         width = norm.num_features
         norm.running_mean.copy_(values[:width])
@@ -58,8 +58,8 @@ def test_a_source_model_keeps_statistics_for_every_size_of_its_batches(lab, stud
     name, path = studied
     cells = lab.plan(**choices(name))
     state = load_checkpoint(path / "checkpoints" / f"{cells[0].run.key}.safetensors").model
-    sets = {key: value for key, value in state.items() if key.startswith("sized_norms.")}
-    assert list(sets) == [f"sized_norms.at_{size}" for size in sorted(SETS[name], key=str)]
+    sets = {key: value for key, value in state.items() if key.startswith("batch_norms_at_")}
+    assert list(sets) == [f"batch_norms_at_{size}" for size in sorted(SETS[name], key=str)]
     assert len({tuple(value.tolist()) for value in sets.values()}) == len(sets)
     assert all(value.isfinite().all() for value in sets.values())
 
@@ -120,18 +120,25 @@ def test_records_tell_the_sizes_and_the_enlargement(lab, studied):
         assert cell["source"] == 8
 
 
+def keep(model, size):
+    """Let a model's present statistics be those of a size."""
+    getattr(model, f"batch_norms_at_{size}").copy_(
+        torch.cat([torch.cat([norm.running_mean, norm.running_var]) for norm in norms(model)])
+    )
+
+
 def kept_apart(sizes):
     """A model whose sets are far apart, left with other statistics still."""
     torch.manual_seed(0)
     model = ModelSpec("flexnet[3,4]", 3, 3, 8).build().eval()
-    attach_norms(model, sizes)
+    keep_sets(model, sizes)
     with torch.no_grad():
         for size in (*sizes, 5):
             for norm in norms(model):
                 norm.running_mean.fill_(-size / 50)
                 norm.running_var.fill_(size)
             if size != 5:
-                sized_norms(model).keep(model, size)
+                keep(model, size)
     return model
 
 
@@ -154,11 +161,11 @@ def test_fine_tuning_starts_from_the_nearest_set_and_keeps_none():
     model, protocol = kept_apart((8, 32)), resolve_protocol("finetune")
     for target, nearest in ((8, 8), (30, 32)):
         start, expected = protocol.start(model, 8, target), with_set(model, nearest)
-        assert sized_norms(start) is None
+        assert not kept_sizes(start.state_dict())
         state = start.state_dict()
         assert state.keys() == expected.state_dict().keys()
         assert all(torch.equal(state[name], value) for name, value in expected.state_dict().items())
-    assert sized_norms(model) is not None
+    assert kept_sizes(model.state_dict())
 
 
 @pytest.mark.parametrize(
