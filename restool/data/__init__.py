@@ -2,7 +2,18 @@
 
 from restool.data.batches import Batches
 from restool.data.dataset import Dataset, Part, Split, require_limit
-from restool.data.mixed import MixedBatches
+from restool.data.mixed import Chain, MixedBatches
 from restool.data.sources import DATASETS, Source, load
 
-__all__ = ["DATASETS", "Batches", "Dataset", "MixedBatches", "Part", "Source", "Split", "load", "require_limit"]
+__all__ = [
+    "DATASETS",
+    "Batches",
+    "Chain",
+    "Dataset",
+    "MixedBatches",
+    "Part",
+    "Source",
+    "Split",
+    "load",
+    "require_limit",
+]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restool.data.dataset import Dataset, Part
-from restool.data.resampling import resize
+from restool.data.resampling import Filter, resize
 from restool.errors import ArgumentError, UsageError
 
 PADDING = 4
@@ -54,6 +54,7 @@ class Batches:
         batch_size: images a batch; the last one may be smaller.
         device: where the images rest and the batches appear.
         augment: flip and crop in shuffled epochs.
+        filter_: of every resize but the first, which is bilinear.
 
     Raises:
         UsageError: if sizes, batch size or part break their rule, or `augment` is asked of a data set without it.
@@ -68,6 +69,7 @@ class Batches:
         batch_size: int,
         device: torch.device | str,
         augment: bool = False,
+        filter_: Filter = "bilinear",
     ) -> None:
         self.sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
         if not self.sizes or min(self.sizes) < 1:
@@ -77,12 +79,12 @@ class Batches:
         if augment and not dataset.augment:
             raise UsageError(f"augment must be off for {dataset.name}: a flip or a crop changes what its images show")
         split = dataset.split(part, self.sizes[0])
-        self.dataset, self.batch_size, self.augment = dataset, batch_size, augment
+        self.dataset, self.batch_size, self.augment, self.filter = dataset, batch_size, augment, filter_
         self.images, self.labels = split.images.to(device), split.labels.to(device)
 
     @property
-    def image_sizes(self) -> tuple[int, ...]:
-        """Pixels of the image side that batches have."""
+    def own_sizes(self) -> tuple[int, ...]:
+        """Sizes that images have and were not enlarged to."""
         return self.sizes[-1:]
 
     @property
@@ -129,7 +131,7 @@ class Batches:
         return self._finish(images), self.labels[which]
 
     def _finish(self, images: Tensor) -> Tensor:
-        for size in self.sizes:
-            images = resize(images, size)
+        for index, size in enumerate(self.sizes):
+            images = resize(images, size, self.filter if index else "bilinear")
         finished = normalise(images, self.dataset.mean, self.dataset.std)
         return finished.contiguous(memory_format=torch.channels_last)  # what convolutions are fastest on

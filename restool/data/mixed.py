@@ -1,12 +1,34 @@
 """Training batches of several sizes: every batch has one, drawn by the seed of its epoch."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from restool.data.batches import Batches
 from restool.data.dataset import Dataset
+from restool.data.resampling import Filter
+
+
+@dataclass(frozen=True)
+class Chain:
+    """How the images of a batch come to their size.
+
+    Attributes:
+        size: pixels of the image side.
+        enlarged: images are then enlarged to so many pixels; None for not.
+        filter: that enlarges them.
+    """
+
+    size: int
+    enlarged: int | None = None
+    filter: Filter = "bilinear"
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """As `Batches` takes them."""
+        return (self.size,) if self.enlarged is None else (self.size, self.enlarged)
 
 
 class MixedBatches:
@@ -14,8 +36,7 @@ class MixedBatches:
 
     Args:
         dataset: where the images come from.
-        chains: chains of sizes as of `Batches`, (16,) or (16, 24) for images of 16 px enlarged to 24, and the share of
-            the batches that goes through each; those of share 0 are left out.
+        chains: with the share of the batches that goes through each; those of share 0 are left out.
         batch_size: images a batch; the last one may be smaller.
         device: where the images rest and the batches appear.
         augment: flip and crop.
@@ -27,7 +48,7 @@ class MixedBatches:
     def __init__(
         self,
         dataset: Dataset,
-        chains: Mapping[tuple[int, ...], float],
+        chains: Mapping[Chain, float],
         *,
         batch_size: int,
         device: torch.device | str,
@@ -36,8 +57,18 @@ class MixedBatches:
         chains = {chain: share for chain, share in chains.items() if share != 0}
         if not chains or min(chains.values()) < 0:
             raise ValueError(f"chains must hold sizes and shares of at least 0, one above it, but are {chains}")
-        options = {"batch_size": batch_size, "device": device, "augment": augment}
-        self._parts = [Batches(dataset, "train", chain, **options) for chain in chains]  # type: ignore[arg-type]
+        self._parts = [
+            Batches(
+                dataset,
+                "train",
+                chain.sizes,
+                batch_size=batch_size,
+                device=device,
+                augment=augment,
+                filter_=chain.filter,
+            )
+            for chain in chains
+        ]
         self._shares = torch.tensor(list(chains.values()), dtype=torch.float64)
         if dataset.native_size is not None:
             for part in self._parts:
@@ -49,9 +80,9 @@ class MixedBatches:
         return self._parts[0].samples
 
     @property
-    def image_sizes(self) -> tuple[int, ...]:
-        """Pixels of the image sides that batches have."""
-        return tuple(sorted({part.sizes[-1] for part in self._parts}))
+    def own_sizes(self) -> tuple[int, ...]:
+        """Sizes that images have and were not enlarged to."""
+        return tuple(sorted({part.sizes[-1] for part in self._parts if len(part.sizes) == 1}))
 
     def __len__(self) -> int:
         """Batches an epoch."""

@@ -1,13 +1,13 @@
 """Batch-norm statistics for every image size that a model was trained at.
 
 Activations are distributed otherwise on another grid, so statistics that are averaged over batches of several sizes
-are right for none of them. A model that is trained at several sizes keeps one set for each: the running means and
-variances of all its batch norms in one flat buffer, NaN until the size was met. Buffers are copied, moved and stored
-with the model.
+are right for none of them. A model that is trained at several sizes of its own keeps one set for each: the running
+means and variances of all its batch norms in one flat buffer, NaN until the size was met. Buffers are copied, moved and
+stored with the model. Batches of enlarged images leave no statistics: what they show is at no size the real thing.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,28 +46,40 @@ def put_nearest(model: nn.Module, size: int) -> None:
 
 
 class NormsInTurn:
-    """Gives a model in training the statistics of the size of every batch, if it keeps sets; else does nothing."""
+    """Gives a model in training the statistics of the size of every batch.
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model, self.keeps = model, bool(kept_sizes(model._buffers))
+    Args:
+        model: keeps sets for `own` from now on.
+        own: sizes that statistics are learnt at; those of other sizes are forgotten.
+    """
+
+    def __init__(self, model: nn.Module, own: Sequence[int]) -> None:
+        keep_sets(model, own)
+        self.model = model
+        self.sets = {size: _set(model, size) for size in kept_sizes(model._buffers)}
+        if not self.sets and any(True for _ in _running(model)):
+            self.sets = {size: _flat(model) for size in own[:1]}
         self.size: int | None = None
 
     def turn_to(self, size: int) -> None:
         """Keep what was learnt at the last size and go on with the set of this one; a first time with the last's."""
-        if self.keeps and size != self.size:
+        if size != self.size:
             self._keep()
-            if not _set(self.model, size).isnan().any():
-                _put(self.model, _set(self.model, size))
+            self._put(size)
             self.size = size
 
     def end_at(self, size: int) -> None:
-        """Keep what was learnt at the last size and leave the model with the set nearest to this one."""
+        """Keep what was learnt at the last size and leave the model with the set of this one."""
         self._keep()
-        put_nearest(self.model, size)
+        self._put(size)
 
     def _keep(self) -> None:
-        if self.keeps and self.size is not None:
-            _set(self.model, self.size).copy_(_flat(self.model))
+        if self.size in self.sets:
+            self.sets[self.size].copy_(_flat(self.model))
+
+    def _put(self, size: int) -> None:
+        if size in self.sets and not self.sets[size].isnan().any():
+            _put(self.model, self.sets[size])
 
 
 def _set(model: nn.Module, size: int) -> Tensor:

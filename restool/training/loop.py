@@ -81,8 +81,8 @@ def train(
     a resumed run equals an uninterrupted one bit for bit.
 
     Args:
-        model: on the device of `batches`; left in evaluation mode. Trained at several sizes, it keeps batch-norm
-            statistics for each (see `restool.models.norms`) and is left with those of `size`.
+        model: on the device of `batches`; left in evaluation mode with the batch-norm statistics of `size`. Trained
+            at several sizes of its own, it keeps statistics for each (see `restool.models.norms`).
         batches: training images, already at the sizes to train at, of which `size` is one.
         recipe: how to train.
         epochs: passes over the images; 0 trains nothing.
@@ -103,7 +103,7 @@ def train(
     watch = watch or Unwatched()
     optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
     history: list[dict[str, float]] = []
-    keep_sets(model, batches.image_sizes)
+    keep_sets(model, batches.own_sizes)
     if checkpoint is not None and checkpoint.exists():
         last = load_checkpoint(checkpoint)
         model.load_state_dict(last.model)
@@ -142,7 +142,7 @@ def _epoch(
     torch.manual_seed(epoch_seed)
     model.train()
     sums: Tensor | None = None
-    norms = NormsInTurn(model)
+    norms = NormsInTurn(model, batches.own_sizes)
     warmup, total = warmup_steps(place.epochs, len(batches)), place.epochs * len(batches)
     for index, (images, labels) in enumerate(batches.epoch(shuffle_seed=epoch_seed)):
         for group in optimizer.param_groups:

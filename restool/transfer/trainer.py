@@ -2,12 +2,14 @@
 
 import time
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import nn
 
 from restool.correlation import Method
-from restool.data import Batches, Dataset, MixedBatches
+from restool.data import Batches, Chain, Dataset, MixedBatches
+from restool.data.resampling import Filter
 from restool.models import ModelSpec
 from restool.nn import calibrate, use_method
 from restool.recipe import Recipe
@@ -27,7 +29,7 @@ class Training:
         run: of the model that it trains, or trains on.
         key: names its checkpoint.
         size: pixels of the image side that it trains for.
-        chains: sizes that its batches go through, with the share of each, as in `restool.data.MixedBatches`.
+        chains: how its batches come to their sizes, with the share of each, as in `restool.data.MixedBatches`.
         seed: of order, augmentation and dropout.
         epochs: passes over the images.
         recipe: how to train.
@@ -37,7 +39,7 @@ class Training:
     run: SourceRun
     key: str
     size: int
-    chains: dict[tuple[int, ...], float]
+    chains: dict[Chain, float]
     seed: int
     epochs: int
     recipe: Recipe
@@ -65,7 +67,7 @@ class Training:
             run=run,
             key=cell.key,
             size=cell.target,
-            chains={(cell.target,): 1.0},
+            chains={Chain(cell.target): 1.0},
             seed=int(cell.key[:8], 16),
             epochs=cell.finetune_epochs,
             recipe=run.recipe,
@@ -151,13 +153,13 @@ class Trainer:
         return Trained(model, None if done else time.perf_counter() - started)
 
 
-def _chains(run: SourceRun) -> dict[tuple[int, ...], float]:
-    """Sizes of a source model's batches: its own, and source images enlarged halfway and all the way."""
+def _chains(run: SourceRun) -> dict[Chain, float]:
+    """How the batches of a source model come to their sizes: its own, and source images enlarged by several filters."""
     own, enlarge = (*run.smaller, run.source), run.recipe.enlarge
-    enlarged = {round(run.source * times) for times in ((1 + enlarge) / 2, enlarge)} - {run.source}
+    sizes = sorted({round(run.source * times) for times in ((1 + enlarge) / 2, enlarge)} - {run.source})
+    enlarged = [Chain(run.source, size, filter_) for size in sizes for filter_ in get_args(Filter)]
     share = run.recipe.enlarge_share if enlarged else 0.0
-    chains: dict[tuple[int, ...], float] = {(size,): (1 - share) / len(own) for size in own}
-    return chains | {(run.source, size): share / len(enlarged) for size in sorted(enlarged)}
+    return {Chain(size): (1 - share) / len(own) for size in own} | {c: share / len(enlarged) for c in enlarged}
 
 
 def _dtypes(recipe: Recipe) -> list[torch.dtype]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from restool.data import Batches, Dataset, MixedBatches, Split, load
+from restool.data import Batches, Chain, Dataset, MixedBatches, Split, load
 from restool.data.dataset import stored
+from restool.data.resampling import Filter
 
-CHAINS = {(8,): 0.5, (12,): 0.2, (8, 10): 0.3}
+CHAINS = {Chain(8): 0.5, Chain(12): 0.2, Chain(8, 10): 0.3}
 
 
 def noise(count: int, *, size: int = 8) -> Dataset:
@@ -31,19 +33,19 @@ def assert_same_batches(found: list[tuple[Tensor, Tensor]], expected: list[tuple
         assert images.stride() == other_images.stride()
 
 
-def enlarged(image: Tensor, size: int) -> Tensor:
+def enlarged(image: Tensor, size: int, filter_: str) -> Tensor:
     """Grey levels [C, n, n] at another size, by Pillow."""
-    picture = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((size, size), Image.Resampling.BILINEAR)
+    picture = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((size, size), Image.Resampling[filter_.upper()])
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
 @pytest.mark.parametrize("augment", [False, True])
-@pytest.mark.parametrize("chain", [(8,), (12,), (8, 12)])
-def test_of_one_chain_the_batches_are_those_of_batches_to_the_bit(chain: tuple[int, ...], augment: bool) -> None:
+@pytest.mark.parametrize("chain", [Chain(8), Chain(12), Chain(8, 12)])
+def test_of_one_chain_the_batches_are_those_of_batches_to_the_bit(chain: Chain, augment: bool) -> None:
     choices = {"batch_size": 7, "device": "cpu", "augment": augment}
     mixed = MixedBatches(noise(24), {chain: 1.0}, **choices)
-    plain = Batches(noise(24), "train", chain, **choices)
-    assert (len(mixed), mixed.samples, mixed.image_sizes) == (len(plain), 24, plain.image_sizes)
+    plain = Batches(noise(24), "train", chain.sizes, **choices)
+    assert (len(mixed), mixed.samples) == (len(plain), 24)
     for seed in (0, 5):
         assert_same_batches(list(mixed.epoch(shuffle_seed=seed)), list(plain.epoch(shuffle_seed=seed)))
 
@@ -51,17 +53,24 @@ def test_of_one_chain_the_batches_are_those_of_batches_to_the_bit(chain: tuple[i
 def test_every_batch_is_the_one_that_batches_of_its_chain_have_in_its_place() -> None:
     dataset, choices = noise(60), {"batch_size": 4, "device": "cpu", "augment": True}
     mixed = MixedBatches(dataset, CHAINS, **choices)
-    plain = {chain[-1]: list(Batches(dataset, "train", chain, **choices).epoch(shuffle_seed=3)) for chain in CHAINS}
+    plain = {
+        chain.sizes[-1]: list(Batches(dataset, "train", chain.sizes, **choices).epoch(shuffle_seed=3))
+        for chain in CHAINS
+    }
     found = list(mixed.epoch(shuffle_seed=3))
     shown = [images.shape[-1] for images, _ in found]
     assert_same_batches(found, [plain[size][place] for place, size in enumerate(shown)])
-    assert set(shown) == set(mixed.image_sizes) == {8, 10, 12}
+    assert set(shown) == {8, 10, 12}
+    assert mixed.own_sizes == (8, 12)
     assert len({a == b for a, b in pairwise(shown)}) == 2  # in no fixed turn
 
 
-def test_rendered_images_start_at_the_first_size_of_their_chain_and_are_enlarged_as_pillow_does() -> None:
+@pytest.mark.parametrize("filter_", get_args(Filter))
+def test_rendered_images_start_at_the_first_size_of_their_chain_and_are_enlarged_as_pillow_does(filter_) -> None:
     dataset = load("gabors", limit=24)
-    mixed = MixedBatches(dataset, {(8,): 0.3, (8, 12): 0.3, (16,): 0.4}, batch_size=2, device="cpu")
+    mixed = MixedBatches(
+        dataset, {Chain(8): 0.3, Chain(8, 12, filter_): 0.3, Chain(16): 0.4}, batch_size=2, device="cpu"
+    )
     rendered = {size: Batches(dataset, "train", size, batch_size=2, device="cpu") for size in (8, 16)}
     shift, scale = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
     seen: Counter[int] = Counter()
@@ -72,7 +81,7 @@ def test_rendered_images_start_at_the_first_size_of_their_chain_and_are_enlarged
         assert torch.equal(labels, own)
         if size == 12:
             levels = ((expected * scale + shift) * 255).round().to(torch.uint8)
-            expected = (torch.stack([enlarged(image, size) for image in levels]) / 255 - shift) / scale
+            expected = (torch.stack([enlarged(image, size, filter_) for image in levels]) / 255 - shift) / scale
         torch.testing.assert_close(images, expected, rtol=0, atol=1e-5)
     assert set(seen) == {8, 12, 16}
 
@@ -90,13 +99,13 @@ def test_the_seed_alone_decides_an_epoch_and_the_global_state_stays() -> None:
 
 
 def test_every_chain_has_its_share_of_the_batches_and_one_of_share_zero_none() -> None:
-    chains = {(4,): 0.5, (5,): 0.0, (6,): 0.2, (7,): 0.3}
+    chains = {Chain(4): 0.5, Chain(5): 0.0, Chain(6): 0.2, Chain(7): 0.3}
     mixed = MixedBatches(noise(1500, size=4), chains, batch_size=2, device="cpu")
     seen = Counter(images.shape[-1] for seed in (0, 1) for images, _ in mixed.epoch(shuffle_seed=seed))
     assert seen.total() == 1500
-    for (size,), share in chains.items():
+    for chain, share in chains.items():
         deviation = (1500 * share * (1 - share)) ** 0.5
-        assert abs(seen[size] - 1500 * share) <= 4 * deviation
+        assert abs(seen[chain.size] - 1500 * share) <= 4 * deviation
 
 
 def test_shares_need_not_sum_to_one() -> None:
@@ -115,7 +124,7 @@ def test_every_image_is_seen_once_an_epoch_with_its_label() -> None:
     assert (len(mixed), mixed.samples) == (8, 30)
 
 
-@pytest.mark.parametrize("chains", [{}, {(8,): 1.0, (12,): -0.1}, {(8,): 0.0, (12,): 0.0}])
-def test_no_chain_or_a_negative_share_is_refused(chains: dict[tuple[int, ...], float]) -> None:
+@pytest.mark.parametrize("chains", [{}, {Chain(8): 1.0, Chain(12): -0.1}, {Chain(8): 0.0, Chain(12): 0.0}])
+def test_no_chain_or_a_negative_share_is_refused(chains: dict[Chain, float]) -> None:
     with pytest.raises(ValueError, match="^chains must hold sizes and shares of at least 0, one above it, but are "):
         MixedBatches(noise(4), chains, batch_size=2, device="cpu")

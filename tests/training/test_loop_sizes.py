@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from watched import RECIPE, SPEC, StopAt, Stopped, assert_same_bits, fresh, run
 
 from restool.aliasing import penalty
-from restool.data import Batches, MixedBatches
+from restool.data import Batches, Chain, MixedBatches
 from restool.kernels import GaussianMask, MAGNet
 from restool.models.norms import kept_sizes, put_nearest
 from restool.nn import ContinuousConv
@@ -15,7 +15,7 @@ from restool.recipe import Recipe
 from restool.training import load_checkpoint, load_model, train
 from restool.training.optimizer import learning_rate, warmup_steps
 
-CHAINS = {(8,): 0.4, (10,): 0.3, (8, 12): 0.3}
+CHAINS = {Chain(8): 0.4, Chain(10): 0.3, Chain(8, 12): 0.3}
 
 
 class Normed(nn.Module):
@@ -49,7 +49,7 @@ class ByHand(Normed):
         old = self.running.setdefault((images.shape[-1], width), list(self.last[width]))
         for place, new in enumerate((mean, variance * n / (n - 1))):
             old[place] = 0.9 * old[place] + 0.1 * new.detach()
-        self.last[width] = list(old)
+        self.last[width] = list(old)  # a size that is met for the first time goes on from there
         scaled = (images - mean[:, None, None]) / (variance + layer.eps).sqrt()[:, None, None]
         return scaled * layer.weight[:, None, None] + layer.bias[:, None, None]
 
@@ -65,8 +65,10 @@ def mixed(dataset) -> MixedBatches:
     return MixedBatches(dataset, CHAINS, batch_size=3, device="cpu", augment=True)
 
 
-def by_hand(mixed: MixedBatches, recipe: Recipe, epochs: int) -> tuple[ByHand, list[float]]:
+def by_hand(mixed: MixedBatches, recipe: Recipe, epochs: int, known: int = 0) -> tuple[ByHand, list[float]]:
+    """Also starts the statistics of one size that is known beforehand."""
     model, losses, step = normed(ByHand), [], 0
+    model.running = {(known, width): list(last) for width, last in model.last.items()}
     masks = [model.conv.mask.mean, model.conv.mask.sigma]
     others = [p for p in model.parameters() if all(p is not mask for mask in masks)]
     optimizer = torch.optim.Adam([{"params": others}, {"params": masks}])
@@ -93,8 +95,8 @@ def test_every_size_has_the_statistics_of_its_own_batches(mixed):
     assert [figures["loss"] for figures in history] == pytest.approx(losses, rel=1e-9)
     for actual, expected in zip(model.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-9)
-    assert kept_sizes(model.state_dict()) == (8, 10, 12)
-    for size in (8, 10, 12):
+    assert kept_sizes(model.state_dict()) == (8, 10)  # 12 px are images of 8
+    for size in (8, 10):
         put_nearest(model, size)
         for layer, width in ((model.first, 2), (model.second, 3)):
             mean, variance = plain.running[size, width]
@@ -108,7 +110,21 @@ def assert_same_bits_as(model: nn.Module, state: dict[str, Tensor]) -> None:
         assert torch.equal(value, state[name]), name
 
 
-@pytest.mark.parametrize("size", [8, 10, 12])
+def test_enlarged_images_leave_no_statistics_in_a_model_of_one_size(dataset):
+    chains = {Chain(8): 0.5, Chain(8, 12): 0.5}
+    mixed = MixedBatches(dataset, chains, batch_size=3, device="cpu", augment=True)
+    model, recipe = normed(Normed), Recipe(batch_size=3, learning_rate=0.003)
+    train(model, mixed, recipe, epochs=2, spec=SPEC, size=8, seed=4)
+    plain, _ = by_hand(mixed, recipe, 2, known=8)
+    assert kept_sizes(model.state_dict()) == ()
+    for layer, width in ((model.first, 2), (model.second, 3)):
+        mean, variance = plain.running[8, width]
+        torch.testing.assert_close(layer.running_mean, mean.double(), rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(layer.running_var, variance.double(), rtol=1e-6, atol=1e-9)
+        assert not torch.allclose(layer.running_mean, plain.running[12, width][0].double())
+
+
+@pytest.mark.parametrize("size", [8, 10])
 def test_a_trained_model_is_left_and_validated_with_the_statistics_of_the_size_it_is_trained_for(mixed, size):
     model, seen = fresh(), []
 
@@ -118,7 +134,7 @@ def test_a_trained_model_is_left_and_validated_with_the_statistics_of_the_size_i
 
     train(model, mixed, RECIPE, epochs=2, spec=SPEC, size=size, seed=0, validate=validate)
     assert_same_bits_as(model, seen[-1])
-    for other in (8, 10, 12):
+    for other in (8, 10):
         put_nearest(model, other)
         same = [torch.equal(value, seen[-1][name]) for name, value in model.state_dict().items() if "running" in name]
         assert same == [other == size] * len(same)
@@ -126,7 +142,7 @@ def test_a_trained_model_is_left_and_validated_with_the_statistics_of_the_size_i
 
 def test_a_run_stopped_after_any_epoch_resumes_to_the_same_bits(mixed, tmp_path):
     model, history = run(mixed, checkpoint=tmp_path / "whole.safetensors")
-    assert {"batch_norms_at_8", "batch_norms_at_10", "batch_norms_at_12"} < set(model.state_dict())
+    assert {"batch_norms_at_8", "batch_norms_at_10"} < set(model.state_dict())
     for epoch in (1, 2):
         file = tmp_path / f"stopped-{epoch}.safetensors"
         with pytest.raises(Stopped):
@@ -153,7 +169,7 @@ def test_a_run_stopped_within_an_epoch_resumes_to_the_same_bits(mixed, tmp_path)
 def test_batches_of_one_chain_train_as_plain_ones_to_the_byte_of_the_checkpoint(dataset, tmp_path):
     choices = {"batch_size": 7, "device": "cpu", "augment": True}
     run(Batches(dataset, "train", 8, **choices), checkpoint=tmp_path / "plain.safetensors")
-    run(MixedBatches(dataset, {(8,): 1.0}, **choices), checkpoint=tmp_path / "mixed.safetensors")
+    run(MixedBatches(dataset, {Chain(8): 1.0}, **choices), checkpoint=tmp_path / "mixed.safetensors")
     assert (tmp_path / "mixed.safetensors").read_bytes() == (tmp_path / "plain.safetensors").read_bytes()
 
 
