@@ -9,6 +9,7 @@ and needs no kernel: with K[o, i] = sum_h c[o, i, h] b_h,
 where P projects on the band. The G of a layer are [H, H], whatever its number of channel pairs.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,8 +19,8 @@ from restool.correlation import FactoredKernel
 from restool.modules import named_layers
 from restool.nn import ContinuousKernel, sample_together
 
-FINER = 3
-"""Kernels are sampled on a grid so many times as fine as the coarse one: 48 px for 16, beyond every usual target."""
+FINER = 2.5
+"""Kernels are sampled on a grid so many times as fine as the coarse one: 40 px for 16, beyond every usual target."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +52,15 @@ def energies(model: nn.Module, size: int) -> list[LayerEnergy]:
     named = list(named_layers(model, ContinuousKernel))
     if not named:
         raise ValueError("the aliasing penalty needs a model with continuous kernels; this one has none")
+    fine = math.ceil(FINER * size)
     kernels: dict[ContinuousKernel, FactoredKernel] = {}
     for dims in (1, 2):
         alike = [layer for _, layer in named if layer.kernel.dims == dims]
-        kernels |= zip(alike, sample_together(alike, [FINER * size] * dims), strict=True)
-    return [layer_energy(name, kernels[layer]) for name, layer in named]
+        kernels |= zip(alike, sample_together(alike, [fine] * dims), strict=True)
+    return [layer_energy(name, kernels[layer], fine / size) for name, layer in named]
 
 
-def layer_energy(name: str, kernel: FactoredKernel, finer: float = FINER) -> LayerEnergy:
+def layer_energy(name: str, kernel: FactoredKernel, finer: float) -> LayerEnergy:
     """The energy of a sampled kernel above 1 / (2 finer) cycles per tap along any axis.
 
     Args:

@@ -11,7 +11,7 @@ from restool.bench.harness.budget import Budget
 from restool.cli.command import Command
 from restool.cli.output import print_files, print_json
 from restool.cli.panels import DeviceChoice, Json, option, takes_panels
-from restool.cli.parsing import sizes, whole_number
+from restool.cli.parsing import names, sizes, whole_number
 from restool.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -111,6 +111,9 @@ def step(
     batch: Batch = 64,
     memory: Annotated[bool, _measured("--memory", "Also peak memory, in a new process each.")] = False,
     candidates: Candidates = None,
+    penalties: Annotated[
+        str, _measured("--penalties", "Also a step with each aliasing penalty, such as gabor,spectral.", "NAMES")
+    ] = "",
     candidate: Own = None,
     as_json: Json = False,
 ) -> None:
@@ -127,6 +130,7 @@ def step(
         widths=parse_widths(sigma),
         batch=batch,
         candidates=parse_candidates(candidates),
+        penalties=names(penalties) if penalties else (),
         own=tuple(candidate or ()),
         memory=memory,
         threads=running.threads,

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restool.aliasing import Target, penalty
 from restool.bench.work.candidates import MaskWidth, load_factory, sample_alone
 from restool.errors import UsageError
 from restool.models import ModelSpec, find_model
@@ -60,14 +61,22 @@ def most_taps(model: nn.Module, size: int) -> int:
         return max(max(sample_alone(layer, (size, size)).shape[2:]) for layer in layers(model, ContinuousConv))
 
 
-def training_step(model: nn.Module, images: Tensor) -> Callable[[], object]:
-    """Forward pass, cross entropy, backward pass and Adam at rate 0: every step does the same work."""
+def training_step(model: nn.Module, images: Tensor, target: Target | None = None) -> Callable[[], object]:
+    """Forward pass, cross entropy, backward pass and Adam at rate 0: every step does the same work.
+
+    Args:
+        model: to train.
+        images: of every step.
+        target: of an aliasing penalty in the loss; None for none.
+    """
     labels = torch.randint(CLASSES, (len(images),), generator=torch.Generator().manual_seed(0)).to(images.device)
     optimizer = make_optimizer(model, 0.0)
     model.train()
 
     def step() -> None:
         loss = F.cross_entropy(model(images), labels)
+        if target is not None:
+            loss = loss + penalty(model, images.shape[-1], target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from restool.aliasing import penalty
 from restool.bench.harness.compare import InaccurateError, compare
 from restool.bench.harness.timing import Stopwatch
 from restool.bench.work.candidates import METHODS, parse_widths
@@ -98,6 +99,15 @@ def test_a_step_is_measured_by_every_method_and_on_the_users_model(round_machine
     assert all("peak_memory" not in row for row in found)
 
 
+def test_a_step_with_a_penalty_is_measured_beside_one_without_and_does_its_work(round_machine, one_call, monkeypatch):
+    counted = []
+    monkeypatch.setattr("restool.bench.work.models.penalty", lambda *told: counted.append(told[1:]) or penalty(*told))
+    bench = replace(STEP, candidates=("conv2d", "auto"), penalties=("gabor", "spectral"))
+    found = rows(bench, round_machine, one_call)
+    assert [row["candidate"] for row in found] == ["conv2d", "auto", "auto+gabor", "auto+spectral"]
+    assert set(counted) == {(8, "gabor"), (8, "spectral")}
+
+
 def test_a_step_trains_in_training_mode_and_leaves_the_weights_as_they_are():
     [case] = replace(STEP, candidates=("conv2d",)).cases(CPU)
     seen = [cell.cell_contents for cell in case.candidates[0].call.__closure__]
@@ -125,6 +135,10 @@ def test_evaluation_compares_kernels_of_every_batch_with_kernels_made_once(round
         (lambda: replace(LAYER, channels=(3, 0)), "`channels` must be at least 1, but is 0"),
         (lambda: replace(STEP, batch=1), r"`batch` must be at least 2 \(batch norm needs it\), but is 1"),
         (lambda: replace(EVAL, batch=0), "`batch` must be at least 1, but is 0"),
+        (
+            lambda: replace(STEP, penalties=("gab",)),
+            r"`penalties` must be one of gabor, gabor\+mask, spectral, but is 'gab'",
+        ),
         (lambda: replace(STEP, model="flexnet-77"), "unknown model 'flexnet-77'; the nearest is 'flexnet-7'.*"),
         (lambda: replace(STEP, model="flextcn-2"), "flextcn-2 takes sequences, .*; choose an image model"),
         (lambda: replace(EVAL, model="cifar-resnet-32"), "cifar-resnet-32 has no continuous kernels .*"),
