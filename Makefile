@@ -6,7 +6,7 @@ OUT ?= results/local
 .PHONY: help install demo test lint clean
 
 help:
-	@echo "make demo   install, then train at 16 px and test at 28..36 px on the built-in data (about 2 minutes)"
+	@echo "make demo   install, then train at 16 px by two recipes and test at 28..36 px on the built-in data (2 minutes)"
 	@echo "make test   install, then run the tests, the fast ones first"
 	@echo "make lint   style and types"
 
@@ -20,7 +20,7 @@ install: .venv/installed
 	@touch $@
 
 demo: install
-	$(BIN)/restool sweep --train 16 --test 28..36 --out $(OUT)
+	$(BIN)/restool study run studies/demo.toml --small --out $(OUT)
 
 test: install
 	$(BIN)/pytest -n auto --dist worksteal

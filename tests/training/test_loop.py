@@ -48,7 +48,7 @@ def plain_penalty(model: TinyNet, size: int, *, masked: bool) -> Tensor:
 
 
 def plain_spectral(model: TinyNet, size: int) -> Tensor:
-    """Energy of the kernel on a grid two and a half times as fine outside of the coarse grid's band, by Gauss and Legendre."""
+    """Energy on a grid 2.5 times as fine outside of the coarse grid's band, by Gauss and Legendre."""
     kernel = model.conv.sample([5 * size // 2] * 2)
     nodes, weights = (torch.from_numpy(values) / 5 for values in np.polynomial.legendre.leggauss(64))
     rows, columns = (torch.exp(-2j * math.pi * nodes[:, None] * torch.arange(kernel.shape[axis])) for axis in (2, 3))
