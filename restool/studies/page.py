@@ -106,13 +106,16 @@ def _belongs(one: Sweep, records: pd.DataFrame) -> "pd.Series[bool]":
 
 def _all_in_one(study: StudyFile, summary: pd.DataFrame) -> Group:
     """All sweeps as one heat map, whose rows tell the sweep and its source accuracy."""
+    at_source = summary[summary["protocol"] == "source"]
+    told = {}
+    if summary["source"].nunique() == 1:  # with several, rows are sources
+        told = {row["sweep"]: f" ({row['accuracy_percent']:.1f} %)" for _, row in at_source.iterrows()}
+    cells = summary[summary["protocol"] != "source"]
     labels = []
-    for _, row in summary.iterrows():
+    for _, row in cells.iterrows():
         how = plural(row["finetune_epochs"], "epoch") if row["finetune_epochs"] else row["protocol"]
-        labels.append(f"{row['sweep']}, {how}")
-    cells = summary.assign(label=labels)
-    at_source = cells["protocol"] == "source"
-    return Group(study.name, "", "study", cells[~at_source], cells[at_source])
+        labels.append(f"{row['sweep']}{told.get(row['sweep'], '')}, {how}")
+    return Group(study.name, "", "study", cells.assign(label=labels), at_source[:0])
 
 
 def _settings(study: StudyFile, records: pd.DataFrame) -> str:
