@@ -147,6 +147,7 @@ def _measured(out: Path, records: pd.DataFrame) -> list[list[str]]:
         ["sweep", "source", "protocol", "finetune_epochs"], sort=False
     ):
         own = records[(records["sweep"] == sweep) & (records["source"] == source) & (records["protocol"] == "source")]
+        own = own[own["seed"].isin(cells["seed"])]
         name = plural(int(str(epochs)), "epoch") + " there" if epochs else str(protocol)
         line = [str(sweep), f"{source} px", name, str(cells["n"].iloc[0]), str(cells["seed"].nunique())]
         line.append(_with_half(*interval([_bits(out, key) for key in own["key"]])) if len(own) else "")

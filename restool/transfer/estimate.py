@@ -13,12 +13,14 @@ from restool.transfer.cells import Cell
 from restool.transfer.evaluate import EVALUATION_BATCH
 from restool.transfer.protocols import resolve_protocol
 from restool.transfer.study import Study
+from restool.transfer.trainer import source_chains
 
 
 def estimate_seconds(study: Study) -> float:
     """Seconds for the missing cells: one training step per size and one batch per protocol and size are timed.
 
-    Kernels are those of an untrained model. Masks that widen in training make the estimate too low.
+    Kernels are those of an untrained model. Masks that widen in training make the estimate too low, and so does an
+    aliasing penalty.
     """
     missing = study.missing()
     steps: dict[int, float] = {}
@@ -26,7 +28,9 @@ def estimate_seconds(study: Study) -> float:
     total = 0.0
     for run in dict.fromkeys(cell.run for cell in missing):
         if not study.folder.checkpoint(run.key).exists():
-            total += run.epochs * _steps(study) * _step_seconds(study, run.source, steps)
+            chains = source_chains(run)
+            seconds = sum(share * _step_seconds(study, chain.sizes[-1], steps) for chain, share in chains.items())
+            total += run.epochs * _steps(study) * seconds
     for cell in missing:
         batches = -(-study.dataset.counts["test"] // EVALUATION_BATCH)
         case = (cell.protocol, cell.run.source, cell.target)

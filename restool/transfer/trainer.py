@@ -52,7 +52,7 @@ class Training:
             run=run,
             key=run.key,
             size=run.source,
-            chains=_chains(run),
+            chains=source_chains(run),
             seed=run.seed,
             epochs=run.epochs,
             recipe=run.recipe,
@@ -153,7 +153,7 @@ class Trainer:
         return Trained(model, None if done else time.perf_counter() - started)
 
 
-def _chains(run: SourceRun) -> dict[Chain, float]:
+def source_chains(run: SourceRun) -> dict[Chain, float]:
     """How the batches of a source model come to their sizes: its own, and source images enlarged by several filters."""
     own, enlarge = (*run.smaller, run.source), run.recipe.enlarge
     sizes = sorted({round(run.source * times) for times in ((1 + enlarge) / 2, enlarge)} - {run.source})

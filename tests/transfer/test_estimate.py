@@ -49,3 +49,10 @@ def test_every_size_has_a_price_of_its_own(lab, tmp_path, monkeypatch):
     study = lab.study(tmp_path, seeds=(0, 1), protocols=("requery", "resize"), finetune_epochs=0)
     # one for the training step, one for each of the five kinds of test; the second seed is measured no more
     assert estimate_seconds(study) == 2 * (4 * 10 + 100 + 1000 + 10_000 + 100_000 + 1_000_000)
+
+
+def test_the_steps_of_a_model_of_several_sizes_cost_what_its_batches_do_on_average(lab, tmp_path, monkeypatch):
+    prices = iter([10.0, 100.0, 1000.0, 0.0, 0.0])  # of steps at 8, 10 and 12 px, then of tests
+    monkeypatch.setattr(module, "_seconds", lambda work, device: next(prices))
+    study = lab.study(tmp_path, enlarge=1.5, enlarge_share=0.4, test=(12,), protocols=("requery",), finetune_epochs=0)
+    assert estimate_seconds(study) == pytest.approx(4 * (0.6 * 10 + 0.2 * 100 + 0.2 * 1000))
