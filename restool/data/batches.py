@@ -55,6 +55,8 @@ class Batches:
         device: where the images rest and the batches appear.
         augment: flip and crop in shuffled epochs.
         filter_: of every resize but the first, which is bilinear.
+        sharpness: what the last resize leaves is sharpened by this factor, as Pillow's `ImageEnhance.Sharpness` does;
+            1 leaves it.
 
     Raises:
         UsageError: if sizes, batch size or part break their rule, or `augment` is asked of a data set without it.
@@ -70,6 +72,7 @@ class Batches:
         device: torch.device | str,
         augment: bool = False,
         filter_: Filter = "bilinear",
+        sharpness: float = 1.0,
     ) -> None:
         self.sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
         if not self.sizes or min(self.sizes) < 1:
@@ -79,7 +82,8 @@ class Batches:
         if augment and not dataset.augment:
             raise UsageError(f"augment must be off for {dataset.name}: a flip or a crop changes what its images show")
         split = dataset.split(part, self.sizes[0])
-        self.dataset, self.batch_size, self.augment, self.filter = dataset, batch_size, augment, filter_
+        self.dataset, self.batch_size, self.augment = dataset, batch_size, augment
+        self.filter, self.sharpness = filter_, sharpness
         self.images, self.labels = split.images.to(device), split.labels.to(device)
 
     @property
@@ -133,5 +137,9 @@ class Batches:
     def _finish(self, images: Tensor) -> Tensor:
         for index, size in enumerate(self.sizes):
             images = resize(images, size, self.filter if index else "bilinear")
+        if self.sharpness != 1:
+            from torchvision.transforms.v2.functional import adjust_sharpness  # half a second that few need
+
+            images = adjust_sharpness(images, self.sharpness)
         finished = normalise(images, self.dataset.mean, self.dataset.std)
         return finished.contiguous(memory_format=torch.channels_last)  # what convolutions are fastest on

@@ -19,11 +19,13 @@ class Chain:
         size: pixels of the image side.
         enlarged: images are then enlarged to so many pixels; None for not.
         filter: that enlarges them.
+        sharpness: that they are given then, see `Batches`.
     """
 
     size: int
     enlarged: int | None = None
     filter: Filter = "bilinear"
+    sharpness: float = 1.0
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -66,6 +68,7 @@ class MixedBatches:
                 device=device,
                 augment=augment,
                 filter_=chain.filter,
+                sharpness=chain.sharpness,
             )
             for chain in chains
         ]

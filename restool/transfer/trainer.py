@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import get_args
 
 import torch
 from torch import nn
@@ -153,11 +152,16 @@ class Trainer:
         return Trained(model, None if done else time.perf_counter() - started)
 
 
+ENLARGEMENTS: tuple[tuple[Filter, float], ...] = (("bicubic", 1.0), ("bicubic", 2.5), ("nearest", 1.0))
+"""Filters and sharpness of enlarged images. Images of a target are sharper than source images that were enlarged
+smoothly, which alone would teach the network a blur that it will not meet."""
+
+
 def source_chains(run: SourceRun) -> dict[Chain, float]:
-    """How the batches of a source model come to their sizes: its own, and source images enlarged by several filters."""
+    """How the batches of a source model come to their sizes: its own, and source images enlarged in several ways."""
     own, enlarge = (*run.smaller, run.source), run.recipe.enlarge
     sizes = sorted({round(run.source * times) for times in ((1 + enlarge) / 2, enlarge)} - {run.source})
-    enlarged = [Chain(run.source, size, filter_) for size in sizes for filter_ in get_args(Filter)]
+    enlarged = [Chain(run.source, size, *how) for size in sizes for how in ENLARGEMENTS]
     share = run.recipe.enlarge_share if enlarged else 0.0
     return {Chain(size): (1 - share) / len(own) for size in own} | {c: share / len(enlarged) for c in enlarged}
 

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageEnhance
 from torch import Tensor
 
 from restool.data import Batches, Chain, Dataset, MixedBatches, Split, load
@@ -84,6 +84,20 @@ def test_rendered_images_start_at_the_first_size_of_their_chain_and_are_enlarged
             expected = (torch.stack([enlarged(image, size, filter_) for image in levels]) / 255 - shift) / scale
         torch.testing.assert_close(images, expected, rtol=0, atol=1e-5)
     assert set(seen) == {8, 12, 16}
+
+
+@pytest.mark.parametrize("sharpness", [2.5, 0.0])
+def test_enlarged_images_are_sharpened_as_pillow_does(sharpness: float) -> None:
+    dataset = noise(6)
+    mixed = MixedBatches(dataset, {Chain(8, 12, "bicubic", sharpness): 1.0}, batch_size=6, device="cpu")
+    [(images, labels)] = mixed.epoch(shuffle_seed=1)
+    shift, scale = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
+    for image, label in zip((images * scale + shift) * 255, labels, strict=True):
+        small = dataset.split("train", 8).images[label].permute(1, 2, 0).numpy()
+        large = Image.fromarray(small).resize((12, 12), Image.Resampling.BICUBIC)
+        expected = np.array(ImageEnhance.Sharpness(large).enhance(sharpness)).transpose(2, 0, 1)
+        # Pillow rounds what it smoothes before it mixes, by half a level, which the factor makes larger
+        np.testing.assert_allclose(image.numpy(), expected, atol=1.01 + abs(1 - sharpness) / 2)
 
 
 def test_the_seed_alone_decides_an_epoch_and_the_global_state_stays() -> None:

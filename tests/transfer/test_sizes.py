@@ -15,7 +15,7 @@ from restool.training import load_checkpoint, load_model
 from restool.transfer import SourceRun, resolve_protocol
 from restool.transfer.trainer import Training
 
-FILTERS = ("bilinear", "bicubic", "nearest")
+WAYS = (("bicubic", 1.0), ("bicubic", 2.5), ("nearest", 1.0))
 STUDIES = {
     "enlarged": {"enlarge": 1.5, "enlarge_share": 0.5},  # to 10 and 12 px
     "smaller": {"train": ((8, 6),)},
@@ -173,14 +173,14 @@ def test_fine_tuning_starts_from_the_nearest_set_and_keeps_none():
     [
         ((), {}, {Chain(16): 1.0}),
         ((12, 14), {}, {Chain(12): 1 / 3, Chain(14): 1 / 3, Chain(16): 1 / 3}),
-        ((), {"enlarge": 2.0}, {Chain(16): 0.7, **{Chain(16, size, f): 0.05 for size in (24, 32) for f in FILTERS}}),
+        ((), {"enlarge": 2.0}, {Chain(16): 0.7, **{Chain(16, size, *way): 0.05 for size in (24, 32) for way in WAYS}}),
         (
             (12,),
             {"enlarge": 1.5, "enlarge_share": 0.6},
-            {Chain(12): 0.2, Chain(16): 0.2, **{Chain(16, size, f): 0.1 for size in (20, 24) for f in FILTERS}},
+            {Chain(12): 0.2, Chain(16): 0.2, **{Chain(16, size, *way): 0.1 for size in (20, 24) for way in WAYS}},
         ),
         # halfway to 17 px there is no size
-        ((), {"enlarge": 1.05}, {Chain(16): 0.7, **{Chain(16, 17, f): 0.1 for f in FILTERS}}),
+        ((), {"enlarge": 1.05}, {Chain(16): 0.7, **{Chain(16, 17, *way): 0.1 for way in WAYS}}),
         ((), {"enlarge": 1.01}, {Chain(16): 1.0}),
         ((), {"enlarge_share": 0.9}, {Chain(16): 1.0}),
     ],
