@@ -98,6 +98,12 @@ class ResultsFolder:
         }
         write_atomically(self.record(key), (json.dumps(record, indent=1) + "\n").encode())
 
+    def correct(self, key: str) -> NDArray[np.bool_]:
+        """What the record of a cell says of each test image, as it was given to `write_record`: [N]."""
+        result = json.loads(self.record(key).read_text())["result"]
+        packed = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
+        return np.unpackbits(packed)[: result["n"]].astype(bool)
+
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """Hold a key against other processes; the system lets go of it when a process dies.

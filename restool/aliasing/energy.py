@@ -11,12 +11,13 @@ where P projects on the band. The G of a layer are [H, H], whatever its number o
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
+from restool.aliasing.layers import continuous_layers
 from restool.correlation import FactoredKernel
-from restool.modules import named_layers
 from restool.nn import ContinuousKernel, sample_together
 
 FINER = 2.5
@@ -49,9 +50,7 @@ def energies(model: nn.Module, size: int) -> list[LayerEnergy]:
     Raises:
         ValueError: no continuous layer.
     """
-    named = list(named_layers(model, ContinuousKernel))
-    if not named:
-        raise ValueError("the aliasing penalty needs a model with continuous kernels; this one has none")
+    named = continuous_layers(model)
     fine = math.ceil(FINER * size)
     kernels: dict[ContinuousKernel, FactoredKernel] = {}
     for dims in (1, 2):
@@ -79,8 +78,9 @@ def layer_energy(name: str, kernel: FactoredKernel, finer: float) -> LayerEnergy
     return LayerEnergy(layer=name, above=above, whole=whole)
 
 
+@lru_cache(maxsize=256)
 def low_pass(taps: int, finer: float) -> Tensor:
-    """Projection of `taps` samples on frequencies below 1 / (2 finer) cycles per tap: [taps, taps] float64.
+    """Projection of `taps` samples on frequencies below 1 / (2 finer) cycles per tap: [taps, taps] float64 on the CPU.
 
     P[j, k] = integral of exp(2 pi i f (j - k)) over |f| < 1 / (2 finer) = sinc((j - k) / finer) / finer
     """

@@ -10,11 +10,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from restool.aliasing.layers import continuous_layers
 from restool.arguments import require_choice
 from restool.kernels.coordinates import nyquist_frequency
 from restool.kernels.spectrum import filter_frequencies, mask_frequency
-from restool.modules import named_layers
-from restool.nn import ContinuousKernel
 
 FilterTarget = Literal["gabor", "gabor+mask"]
 
@@ -51,11 +50,9 @@ def report(model: nn.Module, size: int, target: FilterTarget = "gabor") -> list[
     """
     require_choice("target", target, get_args(FilterTarget))
     layers = []
-    for name, conv in named_layers(model, ContinuousKernel):
+    for name, conv in continuous_layers(model):
         filters = filter_frequencies(conv.kernel)
         if target == "gabor+mask" and conv.mask is not None:
             filters = filters + mask_frequency(conv.mask) / len(filters)
         layers.append(LayerFrequencies(layer=name, filters=filters, limit=nyquist_frequency(size) / len(filters)))
-    if not layers:
-        raise ValueError("the aliasing penalty needs a model with continuous kernels; this one has none")
     return layers

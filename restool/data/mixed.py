@@ -99,9 +99,6 @@ class MixedBatches:
         """
         generator = torch.Generator().manual_seed(shuffle_seed)
         drawn = list(self._parts[0].draw(generator))
-        if len(self._parts) == 1:
-            chosen = [0] * len(drawn)
-        else:
-            chosen = torch.multinomial(self._shares, len(drawn), replacement=True, generator=generator).tolist()
+        chosen = torch.multinomial(self._shares, len(drawn), replacement=True, generator=generator).tolist()
         for index, batch in zip(chosen, drawn, strict=True):
             yield self._parts[index].batch(*batch)

@@ -49,12 +49,11 @@ class NormsInTurn:
     """Gives a model in training the statistics of the size of every batch.
 
     Args:
-        model: keeps sets for `own` from now on.
+        model: that keeps sets for `own`, see `keep_sets`.
         own: sizes that statistics are learnt at; those of other sizes are forgotten.
     """
 
     def __init__(self, model: nn.Module, own: Sequence[int]) -> None:
-        keep_sets(model, own)
         self.model = model
         self.sets = {size: _set(model, size) for size in kept_sizes(model._buffers)}
         if not self.sets and any(True for _ in _running(model)):

@@ -54,14 +54,14 @@ def split(summary: pd.DataFrame) -> list[Group]:
         rest = [name for name in names if name not in {*NAMED, *varying}]
         heading = ", ".join(words)
         slug = _slug(heading, taken={group.slug for group in groups})
-        labelled = cells.assign(label=[_row_label(row) for _, row in cells.iterrows()])
+        labelled = cells.assign(label=[row_label(row) for _, row in cells.iterrows()])
         at_source = cells["protocol"] == "source"
         settings = ", ".join(_phrases(values, rest))
         groups.append(Group(heading, settings, slug, labelled[~at_source], labelled[at_source]))
     return groups
 
 
-def _row_label(row: "pd.Series[Any]") -> str:
+def row_label(row: "pd.Series[Any]") -> str:
     """The protocol before fine-tuning; the epochs and what else tells it apart after."""
     if row["finetune_epochs"] == 0:
         return row["protocol"]

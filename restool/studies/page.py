@@ -1,8 +1,7 @@
 """The page of a study: what was asked, what was run, and the numbers, measured beside published, from records alone."""
 
-import base64
-import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,17 @@ from scipy import stats
 
 from restool.files import write_atomically
 from restool.recipe import DEFAULTS
+from restool.records import ResultsFolder
 from restool.report import summarise
-from restool.report.groups import Group, plural, points, span
+from restool.report.groups import Group, plural, points, row_label, span
 from restool.report.heatmap import draw, render
 from restool.report.tables import aligned
 from restool.studies.spec import Published, StudyFile, Sweep
 
 CONFIDENCE = 0.95
+
+Bits = Mapping[str, np.ndarray]
+"""Of every record, by its key: 1.0 for each test image that was classified correctly, else 0.0, [N]."""
 
 
 def write_page(study: StudyFile, out: Path, records: pd.DataFrame) -> list[Path]:
@@ -37,7 +40,9 @@ def write_page(study: StudyFile, out: Path, records: pd.DataFrame) -> list[Path]
     figure = draw(_all_in_one(study, summarise(records)))
     if figure is not None:
         files |= {f"study.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
-    files["README.md"] = page(study, out, records, pictured=figure is not None).encode()
+    folder = ResultsFolder(out)
+    bits = {key: folder.correct(key).astype(float) for key in records["key"]}
+    files["README.md"] = page(study, records, bits, pictured=figure is not None).encode()
     for name, content in files.items():
         write_atomically(out / name, content)
     return [out / name for name in files]
@@ -49,14 +54,14 @@ def labelled(study: StudyFile, records: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-def page(study: StudyFile, out: Path, records: pd.DataFrame, *, pictured: bool) -> str:
+def page(study: StudyFile, records: pd.DataFrame, bits: Bits, *, pictured: bool) -> str:
     """The page as Markdown."""
     sections = [f"# {study.name}", study.question]
     sections += [f"![{study.name}: difference from the source accuracy](study.png)"] if pictured else []
     sections += ["## What was run", _settings(study, records)]
     if len(records):
-        sections += ["## Measured", CAPTION, aligned(_measured(out, records), left=3)]
-        beside = [line for entry in study.published for line in _beside(entry, out, records)]
+        sections += ["## Measured", CAPTION, aligned(_measured(records, bits), left=3)]
+        beside = [line for entry in study.published for line in _beside(entry, records, bits)]
         if beside:
             header = ["published", "sweep", "cell", "published", "measured", "n", "seeds"]
             sections += ["## Beside published", aligned([header, *beside], left=3)]
@@ -90,8 +95,12 @@ def interval(values: list[np.ndarray]) -> tuple[float, float]:
 def _belongs(one: Sweep, records: pd.DataFrame) -> "pd.Series[bool]":
     """Which records are cells of a sweep, whatever its data set is called."""
     config = one.config
-    wanted: dict[str, Any] = {**DEFAULTS, **config.recipe.identity}
-    wanted |= {"model": config.model, "epochs": config.source_epochs, "limit": config.limit}
+    wanted: dict[str, Any] = {
+        **vars(config.recipe),
+        "model": config.model,
+        "epochs": config.source_epochs,
+        "limit": config.limit,
+    }
     found = pd.Series(True, index=records.index)
     for name, value in wanted.items():
         if name in records:
@@ -113,8 +122,7 @@ def _all_in_one(study: StudyFile, summary: pd.DataFrame) -> Group:
     cells = summary[summary["protocol"] != "source"]
     labels = []
     for _, row in cells.iterrows():
-        how = plural(row["finetune_epochs"], "epoch") if row["finetune_epochs"] else row["protocol"]
-        labels.append(f"{row['sweep']}{told.get(row['sweep'], '')}, {how}")
+        labels.append(f"{row['sweep']}{told.get(row['sweep'], '')}, {row_label(row)}")
     return Group(study.name, "", "study", cells.assign(label=labels), at_source[:0])
 
 
@@ -138,7 +146,7 @@ def _sizes(one: Sweep) -> list[str]:
     return [str(size) if isinstance(size, int) else "+".join(map(str, size)) for size in one.config.train]
 
 
-def _measured(out: Path, records: pd.DataFrame) -> list[list[str]]:
+def _measured(records: pd.DataFrame, bits: Bits) -> list[list[str]]:
     """Header and a row for every sweep, source and protocol."""
     targets = sorted(set(records["target"][records["protocol"] != "source"]))
     table = [["sweep", "source", "protocol", "n", "seeds", "at the source", *(f"{target} px" for target in targets)]]
@@ -146,35 +154,41 @@ def _measured(out: Path, records: pd.DataFrame) -> list[list[str]]:
     for (sweep, source, protocol, epochs), cells in shown.groupby(
         ["sweep", "source", "protocol", "finetune_epochs"], sort=False
     ):
-        own = records[(records["sweep"] == sweep) & (records["source"] == source) & (records["protocol"] == "source")]
+        own = _at_source(records, cells)
         own = own[own["seed"].isin(cells["seed"])]
         name = plural(int(str(epochs)), "epoch") + " there" if epochs else str(protocol)
         line = [str(sweep), f"{source} px", name, str(cells["n"].iloc[0]), str(cells["seed"].nunique())]
-        line.append(_with_half(*interval([_bits(out, key) for key in own["key"]])) if len(own) else "")
+        line.append(_with_half(*interval([bits[key] for key in own["key"]])) if len(own) else "")
         for target in targets:
             at_target = cells[cells["target"] == target]
-            line.append(_cell(out, at_target, own, tuned=bool(epochs)) if len(at_target) else "")
+            line.append(_cell(at_target, own, bits, tuned=bool(epochs)) if len(at_target) else "")
         table.append(line)
     return table
 
 
-def _cell(out: Path, cells: pd.DataFrame, own: pd.DataFrame, *, tuned: bool) -> str:
+def _at_source(records: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """The records at the source of the sweep and the source that cells share."""
+    sweep, source = cells[["sweep", "source"]].iloc[0]
+    return records[(records["sweep"] == sweep) & (records["source"] == source) & (records["protocol"] == "source")]
+
+
+def _cell(cells: pd.DataFrame, own: pd.DataFrame, bits: Bits, *, tuned: bool) -> str:
     if tuned:
-        return _with_half(*interval([_bits(out, key) for key in cells["key"]]))
-    found = _difference(out, cells, own)
+        return _with_half(*interval([bits[key] for key in cells["key"]]))
+    found = _difference(cells, own, bits)
     return "" if found is None else _with_half(*found, signed=True)
 
 
-def _difference(out: Path, cells: pd.DataFrame, own: pd.DataFrame) -> tuple[float, float] | None:
+def _difference(cells: pd.DataFrame, own: pd.DataFrame, bits: Bits) -> tuple[float, float] | None:
     """Accuracy of cells minus that at the source, paired by seed and image; None unless every seed has both."""
     sources = dict(zip(own["seed"], own["key"], strict=True))
     if not set(cells["seed"]) <= set(sources):
         return None
     pairs = zip(cells["key"], cells["seed"], strict=True)
-    return interval([_bits(out, key) - _bits(out, sources[seed]) for key, seed in pairs])
+    return interval([bits[key] - bits[sources[seed]] for key, seed in pairs])
 
 
-def _beside(entry: Published, out: Path, records: pd.DataFrame) -> list[list[str]]:
+def _beside(entry: Published, records: pd.DataFrame, bits: Bits) -> list[list[str]]:
     """A row for every published number and every sweep that has its cell."""
     lines = []
     for name, by_target in (("difference", entry.difference), ("accuracy", entry.accuracy)):
@@ -184,9 +198,7 @@ def _beside(entry: Published, out: Path, records: pd.DataFrame) -> list[list[str
             for column, wanted in where.items():
                 cells = cells[cells[column] == wanted] if column in cells else cells[:0]
             for sweep, found in cells.groupby("sweep", sort=False):
-                own = records[(records["sweep"] == sweep) & (records["protocol"] == "source")]
-                own = own[own["source"] == found["source"].iloc[0]]
-                measured = _cell(out, found, own, tuned=name == "accuracy")
+                measured = _cell(found, _at_source(records, found), bits, tuned=name == "accuracy")
                 cell = f"{found['source'].iloc[0]} -> {target} px, {found['protocol'].iloc[0]}"
                 shown = points(value) if name == "difference" else f"{value:.1f}"
                 counts = [str(found["n"].iloc[0]), str(found["seed"].nunique())]
@@ -197,10 +209,3 @@ def _beside(entry: Published, out: Path, records: pd.DataFrame) -> list[list[str
 def _with_half(mean: float, half: float, *, signed: bool = False) -> str:
     value = points(100 * mean) if signed else f"{100 * mean:.1f}"
     return value if math.isnan(half) else f"{value} ({100 * half:.1f})"
-
-
-def _bits(out: Path, key: str) -> np.ndarray:
-    """1.0 for every test image that was classified correctly, else 0.0: [N]."""
-    result = json.loads((out / "records" / f"{key}.json").read_text())["result"]
-    packed = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
-    return np.unpackbits(packed)[: result["n"]].astype(np.float64)

@@ -29,13 +29,13 @@ Further keys are `cut_down` and `reading`, prose for the page: what was left out
 """
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from restool.arguments import unknown_name
 from restool.errors import MissingDataError, UsageError
-from restool.recipe import DEFAULTS, RECIPES, Recipe
+from restool.recipe import DEFAULTS, RECIPES
 from restool.transfer import StudyConfig
 
 TEXTS = ("question", "dataset", "cut_down", "reading")
@@ -136,9 +136,9 @@ def _sweep(entry: dict[str, Any], shared: dict[str, Any], dataset: str) -> Sweep
     name = choices.get("recipe", "official")
     if name not in RECIPES:
         raise unknown_name("recipe", str(name), RECIPES)
-    recipe = {**vars(RECIPES[name]), **{key: choices[key] for key in DEFAULTS if key in choices}}
+    recipe = replace(RECIPES[name], **{key: choices[key] for key in DEFAULTS if key in choices})
     grid = {key: choices[key] for key in GRID if key in choices}
-    return Sweep(label=_text(choices, "label"), config=StudyConfig(dataset=dataset, recipe=Recipe(**recipe), **grid))
+    return Sweep(label=_text(choices, "label"), config=StudyConfig(dataset=dataset, recipe=recipe, **grid))
 
 
 def _published(entry: dict[str, Any]) -> Published:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Integral
 from typing import Annotated, Any, Literal
 
@@ -116,16 +117,15 @@ class StudyConfig:
 
 def _train_sizes(train: Any) -> tuple[int | tuple[int, ...], ...]:
     """Source sizes in their order, each once: a number, or an ascending tuple of several."""
+    check = partial(_distinct, "train", least=SMALLEST_SIZE, most=LARGEST_SIZE, noun="sizes in pixels")
     if not isinstance(train, Iterable) or isinstance(train, str):
-        return _distinct("train", train, SMALLEST_SIZE, LARGEST_SIZE, "sizes in pixels")
+        return check(train)
     models: list[int | tuple[int, ...]] = []
     for one in train:
         several = isinstance(one, Iterable) and not isinstance(one, str)
-        found = sorted(_distinct("train", one if several else [one], SMALLEST_SIZE, LARGEST_SIZE, "sizes in pixels"))
+        found = sorted(check(one if several else [one]))
         models.append(found[0] if len(found) == 1 else tuple(found))
-    if not models:
-        raise ArgumentError("train", f"must hold sizes in pixels from {SMALLEST_SIZE} to {LARGEST_SIZE:,}", train)
-    return tuple(dict.fromkeys(models))
+    return tuple(dict.fromkeys(models)) or check(train)  # which refuses what holds nothing
 
 
 def _distinct(name: str, values: Any, least: int, most: int, noun: str) -> tuple[int, ...]:
