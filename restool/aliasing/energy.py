@@ -4,12 +4,11 @@ A kernel whose samples on a fine grid hold no energy above the coarse grid's Nyq
 both, so that a model gives the same answers at both. The energy is measured and not bounded, mask and crop included,
 and needs no kernel: with K[o, i] = sum_h c[o, i, h] b_h,
 
-    energy of output o in a band = sum_i c[o, i]^T G c[o, i],     G[h, h'] = <b_h, P b_h'>,
+    energy of a layer in a band = sum_oi c[o, i]^T G c[o, i] = <C, G>,     G[h, h'] = <b_h, P b_h'>,
 
-where P projects on the band. The G of a layer are [H, H], whatever its number of channel pairs.
+where P projects on the band and C = sum_oi c[o, i] c[o, i]^T. C and G are [H, H], whatever the number of channel pairs.
 """
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,13 +19,14 @@ from restool.aliasing.layers import continuous_layers
 from restool.correlation import FactoredKernel
 from restool.nn import ContinuousKernel, sample_together
 
-FINER = 2.5
-"""Kernels are sampled on a grid so many times as fine as the coarse one: 40 px for 16, beyond every usual target."""
+FINER = 2
+"""Kernels are sampled on a grid so many times as fine as the coarse one. Frequencies up to three times Nyquist count:
+what the fine grid folds, from two to three times, it folds to between one and two times."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerEnergy:
-    """Energy of the outputs of a layer: `above` Nyquist and `whole`, both [O], in the units of the squared kernel."""
+    """Energy of a layer's kernels: `above` Nyquist and `whole`, two scalars in the units of the squared kernel."""
 
     layer: str
     above: Tensor
@@ -35,7 +35,7 @@ class LayerEnergy:
     @property
     def ratio(self) -> Tensor:
         """The layer's energy above Nyquist over all of its energy: a scalar from 0 to 1."""
-        return self.above.sum().clamp(min=0) / self.whole.sum().clamp(min=torch.finfo(self.whole.dtype).tiny)
+        return self.above.clamp(min=0) / self.whole.clamp(min=torch.finfo(self.whole.dtype).tiny)
 
 
 def energies(model: nn.Module, size: int) -> list[LayerEnergy]:
@@ -51,12 +51,11 @@ def energies(model: nn.Module, size: int) -> list[LayerEnergy]:
         ValueError: no continuous layer.
     """
     named = continuous_layers(model)
-    fine = math.ceil(FINER * size)
     kernels: dict[ContinuousKernel, FactoredKernel] = {}
     for dims in (1, 2):
         alike = [layer for _, layer in named if layer.kernel.dims == dims]
-        kernels |= zip(alike, sample_together(alike, [fine] * dims), strict=True)
-    return [layer_energy(name, kernels[layer], fine / size) for name, layer in named]
+        kernels |= zip(alike, sample_together(alike, [FINER * size] * dims), strict=True)
+    return [layer_energy(name, kernels[layer], FINER) for name, layer in named]
 
 
 def layer_energy(name: str, kernel: FactoredKernel, finer: float) -> LayerEnergy:
@@ -73,8 +72,9 @@ def layer_energy(name: str, kernel: FactoredKernel, finer: float) -> LayerEnergy
         below = (below.transpose(axis, -1) @ project).transpose(axis, -1)
     basis, below = kernel.basis.flatten(1), below.flatten(1)
     gram = basis @ basis.T
-    outputs = kernel.coefficients  # [O, I, H]
-    whole, above = (((outputs @ g) * outputs).sum((1, 2)) for g in (gram, gram - basis @ below.T))
+    coefficients = kernel.coefficients.flatten(0, 1)  # [O I, H]
+    pairs = coefficients.T @ coefficients
+    whole, above = ((pairs * g).sum() for g in (gram, gram - basis @ below.T))
     return LayerEnergy(layer=name, above=above, whole=whole)
 
 

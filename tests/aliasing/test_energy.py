@@ -36,7 +36,7 @@ def layer(kind=MAGNet, dims=2, sigma=None, seed=0):
 
 
 def taps(conv):
-    return conv.sample([round(FINER * SIZE)] * conv.kernel.dims).detach().numpy()
+    return conv.sample([FINER * SIZE] * conv.kernel.dims).detach().numpy()
 
 
 def energy_below(kernel, dims):
@@ -55,13 +55,13 @@ def energy(kernel):
 
 
 @pytest.mark.parametrize(("kind", "dims", "sigma"), CASES)
-def test_the_energies_of_an_output_are_those_of_its_dense_kernel(kind, dims, sigma):
+def test_the_energies_of_a_layer_are_those_of_its_dense_kernels(kind, dims, sigma):
     conv = layer(kind, dims, sigma)
     (found,), kernel = energies(conv, SIZE), taps(conv)
     below, whole = energy_below(kernel, dims), energy(kernel)
     assert sigma != [0.3, 0.12] or kernel.shape[2] > kernel.shape[3] + 4  # a rectangular crop
-    np.testing.assert_allclose(found.whole.detach(), whole.sum(1), rtol=1e-10)
-    np.testing.assert_allclose(found.above.detach(), (whole - below).sum(1), rtol=0, atol=1e-10 * whole.sum(1).max())
+    assert found.whole.item() == pytest.approx(whole.sum(), rel=1e-10)
+    assert found.above.item() == pytest.approx((whole - below).sum(), abs=1e-10 * whole.sum())
     assert found.ratio.item() == pytest.approx(1 - below.sum() / whole.sum(), abs=1e-10)
     assert 1e-5 < found.ratio.item() < 1
 
@@ -72,7 +72,7 @@ def test_the_ratio_is_the_share_of_a_zero_padded_transform(kind, dims, sigma):
     kernel = taps(conv)
     axes = tuple(range(2, 2 + dims))
     power = np.abs(np.fft.fftn(kernel, [points] * dims, axes)) ** 2 / points**dims
-    distance = np.abs(np.fft.fftfreq(points, 1 / points)) - points // 5  # the edge of the band lies on a frequency
+    distance = np.abs(np.fft.fftfreq(points, 1 / points)) - points // 4  # the edge of the band lies on a frequency
     inside = np.where(distance == 0, 0.5, distance < 0)
     for axis in axes:
         power = np.moveaxis(np.moveaxis(power, axis, -1) * inside, -1, axis)
@@ -103,14 +103,12 @@ def test_a_kernel_between_source_samples_has_nothing_above_nyquist_and_one_modul
     coefficients = torch.randn(3, 2, 4, dtype=torch.float64, generator=generator)
     found = layer_energy("x", FactoredKernel(coefficients, interpolated(samples, reach, frequency)), THREE)
     dense = coefficients @ samples  # [O, I, 2 M + 1]
-    cut = 2 * (THREE * dense.abs().sum(2) / math.pi).square().sum(1) / (reach - THREE * middle)
-    whole = kept * THREE * dense.square().sum((1, 2))  # of the endless kernel
+    cut = 2 * (THREE * dense.abs().sum(2) / math.pi).square().sum() / (reach - THREE * middle)
+    whole = kept * THREE * dense.square().sum()  # of the endless kernels
     wrong = found.above if frequency == 0 else found.whole - found.above
-    assert bool((found.whole <= whole * (1 + 1e-9)).all())
-    assert bool((found.whole >= whole - cut).all())
-    assert bool((wrong >= 0).all())
-    assert bool((wrong <= cut).all())
-    assert (cut / whole).max() < 0.05
+    assert whole - cut <= found.whole <= whole * (1 + 1e-9)
+    assert 0 <= wrong <= cut
+    assert cut / whole < 0.05
     assert found.ratio.item() == pytest.approx(0 if frequency == 0 else 1, abs=0.01)
 
 
@@ -139,19 +137,7 @@ def test_the_ratio_does_not_depend_on_the_scale_of_the_kernel(factor):
         conv.kernel.output.bias *= factor
     after = energies(conv, SIZE)[0]
     assert after.ratio.item() == pytest.approx(before.ratio.item(), rel=1e-9)
-    assert after.whole.sum().item() == pytest.approx(factor**2 * before.whole.sum().item(), rel=1e-9)
-
-
-def test_outputs_in_another_order_have_their_energies_in_that_order():
-    conv, order = layer(sigma=[0.3, 0.2]), torch.tensor([2, 0, 1])
-    before = energies(conv, SIZE)[0]
-    with torch.no_grad():
-        for parameter in (conv.kernel.output.weight, conv.kernel.output.bias):
-            parameter.copy_(parameter.unflatten(0, (3, 2))[order].flatten(0, 1).clone())
-    after = energies(conv, SIZE)[0]
-    torch.testing.assert_close(after.above, before.above[order])
-    torch.testing.assert_close(after.whole, before.whole[order])
-    assert not torch.allclose(before.above, before.above[order])
+    assert after.whole.item() == pytest.approx(factor**2 * before.whole.item(), rel=1e-9)
 
 
 @pytest.mark.parametrize(("kind", "dims", "sigma"), [(MAGNet, 2, [0.3, 0.15]), (SIREN, 2, [0.3, 0.15]), CASES[1]])
