@@ -31,7 +31,8 @@ SUMMARY = [
     "difference_sd_points",
 ]
 PLAIN = ["requery", "bandlimit", "rescale", "interpolate", "position", "as-is", "resize"]
-PROTOCOLS = ["source", *PLAIN, "bn-recalibrate", *(f"{name}+bn-recalibrate" for name in PLAIN)]
+ADDED = [f"{name}+soften" for name in PLAIN]
+PROTOCOLS = ["source", *PLAIN, *ADDED, "bn-recalibrate", *(f"{name}+bn-recalibrate" for name in [*PLAIN, *ADDED])]
 """Protocols stand in this order in every table and figure; others follow, then fine-tuning."""
 
 

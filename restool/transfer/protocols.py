@@ -36,8 +36,10 @@ from restool.transfer.rules import (
     requery,
     sampled_by,
 )
+from restool.transfer.softening import Soften
 
 RECALIBRATE = "bn-recalibrate"
+SOFTEN = "soften"
 
 BY_ITSELF: Mapping[Kind, Rule] = {CONTINUOUS: sampled_by(requery)}
 """A layer without a rule of the protocol does what it does by itself; a continuous one re-queries its kernel."""
@@ -53,6 +55,7 @@ class Protocol:
         rules: by kind of layer; of the kinds that hold a layer, the first whose rule changes it counts.
         refuses: models with such a layer are left to another protocol.
         shrinks: images are resized to the source resolution first.
+    softens: images finer than the source's are made as soft as those first, see `Soften`.
         recalibrates: batch-norm statistics are estimated anew on unlabelled training images.
         trains: the model that the rules give is trained on at the target before it is evaluated.
     """
@@ -62,6 +65,7 @@ class Protocol:
     rules: Mapping[Kind, Rule]
     refuses: Kind | None = None
     shrinks: bool = False
+    softens: bool = False
     recalibrates: bool = False
     trains: bool = False
 
@@ -116,6 +120,8 @@ class Protocol:
         )
         shown = self.sizes(source, target)[-1]
         moved = _moved(model, rules, Move(shown / source, kernels), shown)
+        if self.softens and shown > source:
+            moved = nn.Sequential(Soften(shown / source), moved).eval()
         if self.recalibrates:
             recalibrate(moved, calibration)
         return moved
@@ -199,18 +205,31 @@ STARTS = ("requery", "rescale", "position", "as-is")
 """Fine-tuning starts from the first of these that applies: what the layers themselves define."""
 
 
+ADDITIONS = {
+    SOFTEN: "of images made as soft as those of the source",
+    RECALIBRATE: "then batch-norm statistics from unlabelled training images",
+}
+"""What may follow the name of a protocol, each once and in this order."""
+
+
 def resolve_protocol(name: str) -> Protocol:
-    """The protocol of a name: of `PROTOCOLS`, `NAME+bn-recalibrate`, source or finetune; a miss names the nearest."""
+    """The protocol of a name: of `PROTOCOLS`, NAME+ADDITION, source or finetune; a miss names the nearest."""
     for protocol in (SOURCE, FINETUNE):
         if name == protocol.name:
             return protocol
-    if name in PROTOCOLS:
-        return PROTOCOLS[name]
-    base, _, addition = name.rpartition("+")
-    if addition == RECALIBRATE and base in PROTOCOLS and not PROTOCOLS[base].recalibrates:
-        summary = f"{PROTOCOLS[base].summary}; then batch-norm statistics from unlabelled training images"
-        return replace(PROTOCOLS[base], name=name, summary=summary, recalibrates=True)
-    more = f" and any zero-shot one followed by +{RECALIBRATE}"
+    base, *additions = name.split("+")
+    found = PROTOCOLS.get(base)
+    if found is not None and additions == [addition for addition in ADDITIONS if addition in additions]:
+        softens, recalibrates = SOFTEN in additions, RECALIBRATE in additions
+        if not (softens and found.shrinks) and not (recalibrates and found.recalibrates):  # they are soft already
+            return replace(
+                found,
+                name=name,
+                summary="; ".join([found.summary, *(ADDITIONS[addition] for addition in additions)]),
+                softens=softens,
+                recalibrates=found.recalibrates or recalibrates,
+            )
+    more = f" and any zero-shot one followed by +{' or +'.join(ADDITIONS)}"
     raise unknown_name("protocol", name, [*PROTOCOLS, FINETUNE.name], more=more)
 
 

@@ -20,7 +20,7 @@ def gradient(model: nn.Module, batch: torch.Tensor) -> list[torch.Tensor]:
 CASES = [
     (name, protocol)
     for name in IMAGE_MODELS
-    for protocol in [*applicable(build(name)), "bandlimit+bn-recalibrate", "resize+bn-recalibrate"]
+    for protocol in [*applicable(build(name)), "bandlimit+soften+bn-recalibrate", "resize+bn-recalibrate"]
     if resolve_protocol(protocol).applies(build(name))
 ]
 
@@ -108,7 +108,7 @@ def test_as_is_leaves_ordinary_convolutions_to_themselves(name, size):
 @pytest.mark.parametrize(("source", "target"), [(8, 12), (16, 36), (16, 28), (16, 12), (8, 8)])
 def test_only_resize_shows_the_image_at_two_sizes(source, target):
     chain = {"resize": (target, source), "resize+bn-recalibrate": (target, source)} if source != target else {}
-    for name in [*PROTOCOLS, "resize+bn-recalibrate", "requery+bn-recalibrate"]:
+    for name in [*PROTOCOLS, "resize+bn-recalibrate", "requery+soften+bn-recalibrate"]:
         assert resolve_protocol(name).sizes(source, target) == chain.get(name, (target,))
 
 
@@ -160,6 +160,10 @@ def test_a_model_without_batch_norm_cannot_be_recalibrated():
         ("asis", "as-is"),
         ("", "requery|bandlimit|interpolate|as-is|resize|bn-recalibrate"),
         ("bn-recalibrate+bn-recalibrate", "bn-recalibrate"),
+        ("requery+soften+soften", "requery"),
+        ("requery+bn-recalibrate+soften", "requery|bn-recalibrate"),
+        ("resize+soften", "resize"),
+        ("resize+soften+bn-recalibrate", "resize|bn-recalibrate"),
         ("resize+bandlimit", "resize|bandlimit"),
         ("sourced", "requery|rescale|resize"),
     ],
