@@ -48,9 +48,9 @@ def plain_penalty(model: TinyNet, size: int, *, masked: bool) -> Tensor:
 
 
 def plain_spectral(model: TinyNet, size: int) -> Tensor:
-    """Energy on a grid 2.5 times as fine outside of the coarse grid's band, by Gauss and Legendre."""
-    kernel = model.conv.sample([5 * size // 2] * 2)
-    nodes, weights = (torch.from_numpy(values) / 5 for values in np.polynomial.legendre.leggauss(64))
+    """Energy on a grid twice as fine outside of the coarse grid's band, by Gauss and Legendre."""
+    kernel = model.conv.sample([2 * size] * 2)
+    nodes, weights = (torch.from_numpy(values) / 4 for values in np.polynomial.legendre.leggauss(64))
     rows, columns = (torch.exp(-2j * math.pi * nodes[:, None] * torch.arange(kernel.shape[axis])) for axis in (2, 3))
     power = (rows @ kernel.to(rows.dtype) @ columns.T).abs().square()
     return 0.1 * (1 - (power * weights * weights[:, None]).sum() / kernel.square().sum())
