@@ -22,7 +22,7 @@ def gaussian_derivatives(positions: Tensor, sigma: Tensor, order: int) -> Tensor
     makes the response to an image that is enlarged with sigma the enlarged response (Lindeberg 1998).
 
     Args:
-        positions: [K] pixel offsets.
+        positions: [K] pixel offsets, or any shape that broadcasts to [..., K].
         sigma: [...] pixels.
         order: highest n, N.
 

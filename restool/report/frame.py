@@ -31,8 +31,9 @@ SUMMARY = [
     "difference_sd_points",
 ]
 PLAIN = ["requery", "bandlimit", "rescale", "interpolate", "position", "as-is", "resize"]
-ADDED = [f"{name}+soften" for name in PLAIN]
-PROTOCOLS = ["source", *PLAIN, *ADDED, "bn-recalibrate", *(f"{name}+bn-recalibrate" for name in [*PLAIN, *ADDED])]
+SOFTENED = [f"{name}+soften" for name in PLAIN if name != "resize"]
+GIVEN = [*PLAIN, *SOFTENED]
+PROTOCOLS = ["source", *GIVEN, "bn-recalibrate", *(f"{name}+bn-recalibrate" for name in GIVEN)]
 """Protocols stand in this order in every table and figure; others follow, then fine-tuning."""
 
 

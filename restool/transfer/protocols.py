@@ -55,7 +55,7 @@ class Protocol:
         rules: by kind of layer; of the kinds that hold a layer, the first whose rule changes it counts.
         refuses: models with such a layer are left to another protocol.
         shrinks: images are resized to the source resolution first.
-    softens: images finer than the source's are made as soft as those first, see `Soften`.
+        softens: images finer than the source's are made as soft as those first, see `Soften`.
         recalibrates: batch-norm statistics are estimated anew on unlabelled training images.
         trains: the model that the rules give is trained on at the target before it is evaluated.
     """
@@ -217,15 +217,17 @@ def resolve_protocol(name: str) -> Protocol:
     for protocol in (SOURCE, FINETUNE):
         if name == protocol.name:
             return protocol
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
     base, *additions = name.split("+")
-    found = PROTOCOLS.get(base)
-    if found is not None and additions == [addition for addition in ADDITIONS if addition in additions]:
-        softens, recalibrates = SOFTEN in additions, RECALIBRATE in additions
-        if not (softens and found.shrinks) and not (recalibrates and found.recalibrates):  # they are soft already
+    if base in PROTOCOLS and additions == [addition for addition in ADDITIONS if addition in additions]:
+        found, softens, recalibrates = PROTOCOLS[base], SOFTEN in additions, RECALIBRATE in additions
+        # nothing is done twice: an image that was shrunk to the source is as soft as those by that
+        if not (softens and found.shrinks) and not (recalibrates and found.recalibrates):
             return replace(
                 found,
                 name=name,
-                summary="; ".join([found.summary, *(ADDITIONS[addition] for addition in additions)]),
+                summary="; ".join([found.summary, *map(ADDITIONS.__getitem__, additions)]),
                 softens=softens,
                 recalibrates=found.recalibrates or recalibrates,
             )

@@ -1,9 +1,12 @@
 """Images of a target, made as soft as those of the source: the lens of the coarse camera before the fine grid."""
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+
+from restool.nn.gaussian_derivative import gaussian_derivatives
 
 
 class Soften(nn.Module):
@@ -28,8 +31,14 @@ class Soften(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """[B, C, *N] -> the same shape."""
         for axis in range(2, images.dim()):
-            places = torch.arange(images.shape[axis], dtype=torch.float64)
-            weights = torch.exp(-(places[:, None] - places).square() / (2 * self.deviation**2))
-            weights = (weights / weights.sum(1, keepdim=True)).to(images)
+            weights = _weights(images.shape[axis], self.deviation, images.dtype, images.device)
             images = (images.transpose(axis, -1) @ weights.T).transpose(axis, -1)
         return images
+
+
+@lru_cache(maxsize=256)
+def _weights(pixels: int, deviation: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Those of all pixels of an axis in every pixel, [pixels, pixels]; rows sum to 1."""
+    places = torch.arange(pixels, dtype=torch.float64)
+    weights = gaussian_derivatives(places - places[:, None], places.new_tensor(deviation), order=0)[0]
+    return weights.to(device, dtype)
