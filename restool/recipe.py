@@ -22,9 +22,10 @@ class Recipe:
         alias_penalty: what the aliasing penalty counts (see `restool.aliasing.penalty`), or none.
         alias_strength: factor of the aliasing penalty in the loss.
         batch_size: images a step.
-        enlarge: some batches hold source images enlarged, halfway to so many times their size or all the way, so that
-            the model learns finer grids without any finer content; 1 for none.
-        enlarge_share: part of the batches that is enlarged.
+        enlarge: in the second half of the training some steps learn from source images enlarged as well, halfway to so
+            many times their size or all the way, so that the model learns finer grids without any finer content; 1 for
+            none (see `restool.training.enlarging`).
+        enlarge_share: part of the steps of the second half that does.
         learning_rate: peak rate of Adam.
         precision: of the forward pass. In bfloat16, convolutions and matrix products are computed in it (autocast);
             weights, kernel coordinates, sines and masks, the loss and the penalty stay in float32.
@@ -46,9 +47,11 @@ class Recipe:
     ] = 64
     enlarge: Annotated[
         float,
-        Knob("Enlarge source images up to so many times in some batches; 1 for never.", "TIMES", least=1, most=8),
+        Knob("Also learn from source images enlarged up to so many times; 1 for never.", "TIMES", least=1, most=8),
     ] = 1.0
-    enlarge_share: Annotated[float, Knob("Part of the batches that is enlarged.", "SHARE", least=0, below=1)] = 0.3
+    enlarge_share: Annotated[float, Knob("Part of the later steps that learn from them.", "SHARE", least=0, most=1)] = (
+        0.5
+    )
     learning_rate: Annotated[float, Knob("Peak rate of Adam.", "RATE", above=0, most=1e30)] = 0.01
     precision: Annotated[Precision, Knob("Of convolutions in training; bfloat16 is faster on GPUs and some CPUs.")] = (
         "float32"

@@ -2,13 +2,12 @@
 
 from restool.data.batches import Batches
 from restool.data.dataset import Dataset, Part, Split, require_limit
-from restool.data.mixed import Chain, MixedBatches
+from restool.data.mixed import MixedBatches
 from restool.data.sources import DATASETS, Source, load
 
 __all__ = [
     "DATASETS",
     "Batches",
-    "Chain",
     "Dataset",
     "MixedBatches",
     "Part",

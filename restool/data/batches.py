@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restool.data.dataset import Dataset, Part
-from restool.data.resampling import Filter, resize
+from restool.data.resampling import resize
 from restool.errors import ArgumentError, UsageError
 
 PADDING = 4
@@ -54,9 +54,6 @@ class Batches:
         batch_size: images a batch; the last one may be smaller.
         device: where the images rest and the batches appear.
         augment: flip and crop in shuffled epochs.
-        filter_: of every resize but the first, which is bilinear.
-        sharpness: what the last resize leaves is sharpened by this factor, as Pillow's `ImageEnhance.Sharpness` does;
-            1 leaves it.
 
     Raises:
         UsageError: if sizes, batch size or part break their rule, or `augment` is asked of a data set without it.
@@ -71,8 +68,6 @@ class Batches:
         batch_size: int,
         device: torch.device | str,
         augment: bool = False,
-        filter_: Filter = "bilinear",
-        sharpness: float = 1.0,
     ) -> None:
         self.sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
         if not self.sizes or min(self.sizes) < 1:
@@ -83,12 +78,11 @@ class Batches:
             raise UsageError(f"augment must be off for {dataset.name}: a flip or a crop changes what its images show")
         split = dataset.split(part, self.sizes[0])
         self.dataset, self.batch_size, self.augment = dataset, batch_size, augment
-        self.filter, self.sharpness = filter_, sharpness
         self.images, self.labels = split.images.to(device), split.labels.to(device)
 
     @property
-    def own_sizes(self) -> tuple[int, ...]:
-        """Sizes that images have and were not enlarged to."""
+    def image_sizes(self) -> tuple[int, ...]:
+        """Pixels of the image side that batches have."""
         return self.sizes[-1:]
 
     @property
@@ -135,11 +129,7 @@ class Batches:
         return self._finish(images), self.labels[which]
 
     def _finish(self, images: Tensor) -> Tensor:
-        for index, size in enumerate(self.sizes):
-            images = resize(images, size, self.filter if index else "bilinear")
-        if self.sharpness != 1:
-            from torchvision.transforms.v2.functional import adjust_sharpness  # half a second that few need
-
-            images = adjust_sharpness(images, self.sharpness)
+        for size in self.sizes:
+            images = resize(images, size)
         finished = normalise(images, self.dataset.mean, self.dataset.std)
         return finished.contiguous(memory_format=torch.channels_last)  # what convolutions are fastest on

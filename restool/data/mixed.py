@@ -1,78 +1,43 @@
 """Training batches of several sizes: every batch has one, drawn by the seed of its epoch."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from restool.data.batches import Batches
 from restool.data.dataset import Dataset
-from restool.data.resampling import Filter
-
-
-@dataclass(frozen=True)
-class Chain:
-    """How the images of a batch come to their size.
-
-    Attributes:
-        size: pixels of the image side.
-        enlarged: images are then enlarged to so many pixels; None for not.
-        filter: that enlarges them.
-        sharpness: that they are given then, see `Batches`.
-    """
-
-    size: int
-    enlarged: int | None = None
-    filter: Filter = "bilinear"
-    sharpness: float = 1.0
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """As `Batches` takes them."""
-        return (self.size,) if self.enlarged is None else (self.size, self.enlarged)
 
 
 class MixedBatches:
-    """Training images in batches, each of which goes through one of several chains of resizes.
+    """Training images in batches, each of which has one of several sizes, all as often.
 
     Args:
         dataset: where the images come from.
-        chains: with the share of the batches that goes through each; those of share 0 are left out.
+        sizes: pixels along each axis.
         batch_size: images a batch; the last one may be smaller.
         device: where the images rest and the batches appear.
         augment: flip and crop.
 
     Raises:
-        ValueError: no chain, or a share below 0, or no share above it.
+        ValueError: no size.
     """
 
     def __init__(
         self,
         dataset: Dataset,
-        chains: Mapping[Chain, float],
+        sizes: Sequence[int],
         *,
         batch_size: int,
         device: torch.device | str,
         augment: bool = False,
     ) -> None:
-        chains = {chain: share for chain, share in chains.items() if share != 0}
-        if not chains or min(chains.values()) < 0:
-            raise ValueError(f"chains must hold sizes and shares of at least 0, one above it, but are {chains}")
+        if not sizes:
+            raise ValueError("sizes must hold a size at least")
+        self.dataset, self.image_sizes = dataset, tuple(sizes)
         self._parts = [
-            Batches(
-                dataset,
-                "train",
-                chain.sizes,
-                batch_size=batch_size,
-                device=device,
-                augment=augment,
-                filter_=chain.filter,
-                sharpness=chain.sharpness,
-            )
-            for chain in chains
+            Batches(dataset, "train", size, batch_size=batch_size, device=device, augment=augment) for size in sizes
         ]
-        self._shares = torch.tensor(list(chains.values()), dtype=torch.float64)
         if dataset.native_size is not None:
             for part in self._parts:
                 part.images, part.labels = self._parts[0].images, self._parts[0].labels  # a device holds them once
@@ -81,11 +46,6 @@ class MixedBatches:
     def samples(self) -> int:
         """Images an epoch."""
         return self._parts[0].samples
-
-    @property
-    def own_sizes(self) -> tuple[int, ...]:
-        """Sizes that images have and were not enlarged to."""
-        return tuple(sorted({part.sizes[-1] for part in self._parts if len(part.sizes) == 1}))
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -99,6 +59,6 @@ class MixedBatches:
         """
         generator = torch.Generator().manual_seed(shuffle_seed)
         drawn = list(self._parts[0].draw(generator))
-        chosen = torch.multinomial(self._shares, len(drawn), replacement=True, generator=generator).tolist()
+        chosen = torch.randint(len(self._parts), (len(drawn),), generator=generator).tolist()
         for index, batch in zip(chosen, drawn, strict=True):
             yield self._parts[index].batch(*batch)

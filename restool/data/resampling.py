@@ -3,7 +3,6 @@
 from functools import cache
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,33 +10,26 @@ from torch import Tensor
 FIXED_POINT = 2**22
 """Pillow holds the weights of 8-bit images in this many parts of 1 (`Resample.c`, PRECISION_BITS)."""
 
-Filter = Literal["bilinear", "bicubic", "nearest"]
+Filter = Literal["bilinear", "bicubic"]
 
 
 @cache
 def resize_matrix(source: int, target: int, device: torch.device, filter_: Filter = "bilinear") -> Tensor:
     """Weights of a filter of Pillow's along one axis, in fixed point.
 
-    BILINEAR is a triangle two pixels of the coarser grid wide, BICUBIC Keys' kernel with a = -1/2, NEAREST the pixel
-    that the middle of the new one lies in.
+    BILINEAR is a triangle two pixels of the coarser grid wide, BICUBIC Keys' kernel with a = -1/2.
 
     Args:
         source: pixels before.
         target: pixels after.
         device: of the result.
-        filter_: "bilinear", "bicubic" or "nearest".
+        filter_: "bilinear" or "bicubic".
 
     Returns:
         [target, source] float64, rows that sum to 1 up to the fixed point. Shared between calls: not to be written to.
     """
     identity = torch.eye(source, dtype=torch.float64)[None, None]  # column s is 1 at pixel s, else 0
-    if filter_ == "nearest":
-        steps = np.full(target, source / target)
-        steps[0] /= 2
-        places = np.add.accumulate(steps).astype(int)  # summed up as Pillow does, which decides between two middles
-        weights = identity[0, 0, torch.from_numpy(places)]
-    else:
-        weights = F.interpolate(identity, (target, source), mode=filter_, antialias=True)[0, 0]
+    weights = F.interpolate(identity, (target, source), mode=filter_, antialias=True)[0, 0]
     return ((weights * FIXED_POINT).round() / FIXED_POINT).to(device)
 
 
@@ -50,7 +42,7 @@ def resize(images: Tensor, size: int, filter_: Filter = "bilinear") -> Tensor:
     Args:
         images: [..., n, n] whole grey levels 0 to 255 of any dtype.
         size: pixels along each axis of the result.
-        filter_: "bilinear", "bicubic" or "nearest".
+        filter_: "bilinear" or "bicubic".
 
     Returns:
         [..., size, size] uint8, on the images' device.

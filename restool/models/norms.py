@@ -3,11 +3,12 @@
 Activations are distributed otherwise on another grid, so statistics that are averaged over batches of several sizes
 are right for none of them. A model that is trained at several sizes of its own keeps one set for each: the running
 means and variances of all its batch norms in one flat buffer, NaN until the size was met. Buffers are copied, moved and
-stored with the model. Batches of enlarged images leave no statistics: what they show is at no size the real thing.
+stored with the model.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -49,15 +50,12 @@ class NormsInTurn:
     """Gives a model in training the statistics of the size of every batch.
 
     Args:
-        model: that keeps sets for `own`, see `keep_sets`.
-        own: sizes that statistics are learnt at; those of other sizes are forgotten.
+        model: that keeps sets for the sizes of the batches, see `keep_sets`; one that keeps none stays as it is.
     """
 
-    def __init__(self, model: nn.Module, own: Sequence[int]) -> None:
+    def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.sets = {size: _set(model, size) for size in kept_sizes(model._buffers)}
-        if not self.sets and any(True for _ in _running(model)):
-            self.sets = {size: _flat(model) for size in own[:1]}
         self.size: int | None = None
 
     def turn_to(self, size: int) -> None:
@@ -79,6 +77,19 @@ class NormsInTurn:
     def _put(self, size: int) -> None:
         if size in self.sets and not self.sets[size].isnan().any():
             _put(self.model, self.sets[size])
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Batch norms of a model in training use their running statistics meanwhile, and leave them as they are."""
+    training = [norm for norm in layers(model, nn.modules.batchnorm._BatchNorm) if norm.training]
+    for norm in training:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in training:
+            norm.train()
 
 
 def _set(model: nn.Module, size: int) -> Tensor:

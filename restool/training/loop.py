@@ -16,9 +16,10 @@ from restool.aliasing import penalty
 from restool.data import Batches, MixedBatches
 from restool.errors import RestoolError
 from restool.models import ModelSpec
-from restool.models.norms import NormsInTurn, keep_sets
+from restool.models.norms import NormsInTurn, frozen, keep_sets
 from restool.recipe import Recipe
 from restool.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from restool.training.enlarging import Enlarger
 from restool.training.optimizer import learning_rate, make_optimizer, warmup_steps
 
 CHECK_EVERY = 50
@@ -77,12 +78,12 @@ def train(
 ) -> list[dict[str, float]]:
     """Train in place, from the last checkpoint if there is one.
 
-    Everything random in an epoch (order, augmentation, dropout) is decided by the seed and the epoch's number, so that
-    a resumed run equals an uninterrupted one bit for bit.
+    Everything random in an epoch (order, augmentation, enlargement, dropout) is decided by the seed and the epoch's
+    number, so that a resumed run equals an uninterrupted one bit for bit.
 
     Args:
         model: on the device of `batches`; left in evaluation mode with the batch-norm statistics of `size`. Trained
-            at several sizes of its own, it keeps statistics for each (see `restool.models.norms`).
+            at several sizes, it keeps statistics for each (see `restool.models.norms`).
         batches: training images, already at the sizes to train at, of which `size` is one.
         recipe: how to train.
         epochs: passes over the images; 0 trains nothing.
@@ -95,7 +96,8 @@ def train(
         watch: told of every step and epoch; may raise to stop.
 
     Returns:
-        One dict per epoch: loss (with the penalty), penalty, accuracy, and validation_accuracy if `validate` is given.
+        One dict per epoch: loss (with the penalty and that of enlarged images), penalty, accuracy of source images, and
+        validation_accuracy if `validate` is given.
 
     Raises:
         TrainingDivergedError: the loss of an epoch is not finite.
@@ -103,7 +105,7 @@ def train(
     watch = watch or Unwatched()
     optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
     history: list[dict[str, float]] = []
-    keep_sets(model, batches.own_sizes)
+    keep_sets(model, batches.image_sizes)
     if checkpoint is not None and checkpoint.exists():
         last = load_checkpoint(checkpoint)
         model.load_state_dict(last.model)
@@ -142,13 +144,19 @@ def _epoch(
     torch.manual_seed(epoch_seed)
     model.train()
     sums: Tensor | None = None
-    norms = NormsInTurn(model, batches.own_sizes)
-    warmup, total = warmup_steps(place.epochs, len(batches)), place.epochs * len(batches)
+    norms = NormsInTurn(model)
+    first, total = place.epoch * len(batches), place.epochs * len(batches)
+    warmup = warmup_steps(place.epochs, len(batches))
+    enlarger = Enlarger(recipe, batches.dataset, first=first, total=total, seed=epoch_seed)
     for index, (images, labels) in enumerate(batches.epoch(shuffle_seed=epoch_seed)):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(place.epoch * len(batches) + index, group["base"], warmup=warmup, total=total)
+            group["lr"] = learning_rate(first + index, group["base"], warmup=warmup, total=total)
         norms.turn_to(images.shape[-1])
         logits, loss, excess = _losses(model, images, labels, recipe, size)
+        enlarged = enlarger.part_of(images, index)
+        if enlarged is not None:
+            with frozen(model):
+                loss = loss + _task_loss(model, enlarged, labels[: len(enlarged)], recipe)[1]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -168,14 +176,19 @@ def _epoch(
 def _losses(
     model: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe, size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits, the loss to descend on, and the part of it that is the penalty."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-        logits = model(images)
-    loss = F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, labels)
+    """Logits, the loss of a source batch, and the part of it that is the penalty."""
+    logits, loss = _task_loss(model, images, labels, recipe)
     if recipe.alias_penalty == "none":
         return logits, loss, torch.zeros_like(loss)
     excess = penalty(model, size, recipe.alias_penalty, recipe.alias_strength)
     return logits, loss + excess, excess
+
+
+def _task_loss(model: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Logits, and their cross-entropy."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        logits = model(images)
+    return logits, F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, labels)
 
 
 def _require_finite(loss: float, place: Place) -> None:

@@ -15,7 +15,7 @@ from restool.data import require_limit
 from restool.errors import ArgumentError, UsageError
 from restool.models import ModelSpec, find_model
 from restool.recipe import Recipe
-from restool.transfer.protocols import PROTOCOLS, applicable, refusal, resolve_protocol, starting_protocol
+from restool.transfer.protocols import FINETUNE, SOURCE, applicable, refusal, resolve_protocol, starting_protocol
 
 DEFAULT_EPOCHS = {"gabors": 8}
 """A source model of these data sets is trained for so many epochs where a user names none."""
@@ -91,7 +91,7 @@ class StudyConfig:
         """The zero-shot protocols; the model is built once to find what applies to it."""
         asked = () if isinstance(self.protocols, str) else self.protocols
         for name in asked:
-            if name not in PROTOCOLS and not resolve_protocol(name).recalibrates:
+            if resolve_protocol(name) in (SOURCE, FINETUNE):
                 rule = "must be zero-shot protocols"
                 raise ArgumentError("protocols", rule, name, "fine-tuning is asked for by `finetune_epochs`")
         with torch.random.fork_rng(devices=[]):

@@ -9,11 +9,11 @@ from torch import nn
 
 from restool.data import Dataset
 from restool.devices import synchronize
+from restool.training.enlarging import AFTER, PART, enlarged_sizes
 from restool.transfer.cells import Cell
 from restool.transfer.evaluate import EVALUATION_BATCH
 from restool.transfer.protocols import resolve_protocol
 from restool.transfer.study import Study
-from restool.transfer.trainer import source_chains
 
 
 def estimate_seconds(study: Study) -> float:
@@ -28,8 +28,8 @@ def estimate_seconds(study: Study) -> float:
     total = 0.0
     for run in dict.fromkeys(cell.run for cell in missing):
         if not study.folder.checkpoint(run.key).exists():
-            chains = source_chains(run)
-            seconds = sum(share * _step_seconds(study, chain.sizes[-1], steps) for chain, share in chains.items())
+            own = (*run.smaller, run.source)
+            seconds = sum(_source_step_seconds(study, size, steps) for size in own) / len(own)
             total += run.epochs * _steps(study) * seconds
     for cell in missing:
         batches = -(-study.dataset.counts["test"] // EVALUATION_BATCH)
@@ -44,6 +44,14 @@ def estimate_seconds(study: Study) -> float:
 
 def _steps(study: Study) -> int:
     return -(-study.dataset.counts["train"] // study.config.recipe.batch_size)
+
+
+def _source_step_seconds(study: Study, size: int, known: dict[int, float]) -> float:
+    """Of a step at one of the source's sizes, with what enlarged images add to it on average."""
+    recipe = study.config.recipe
+    share, sizes = (1 - AFTER) * PART * recipe.enlarge_share, enlarged_sizes(size, recipe.enlarge)
+    added = sum(_step_seconds(study, larger, known) / len(sizes) for larger in sizes)
+    return _step_seconds(study, size, known) + share * added
 
 
 def _step_seconds(study: Study, size: int, known: dict[int, float]) -> float:

@@ -1,14 +1,13 @@
 """Trains the models of a study, or goes on from their checkpoints."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from restool.correlation import Method
-from restool.data import Batches, Chain, Dataset, MixedBatches
-from restool.data.resampling import Filter
+from restool.data import Batches, Dataset, MixedBatches
 from restool.models import ModelSpec
 from restool.nn import calibrate, use_method
 from restool.recipe import Recipe
@@ -28,7 +27,7 @@ class Training:
         run: of the model that it trains, or trains on.
         key: names its checkpoint.
         size: pixels of the image side that it trains for.
-        chains: how its batches come to their sizes, with the share of each, as in `restool.data.MixedBatches`.
+        sizes: pixels of the image sides of its batches, as in `restool.data.MixedBatches`.
         seed: of order, augmentation and dropout.
         epochs: passes over the images.
         recipe: how to train.
@@ -38,7 +37,7 @@ class Training:
     run: SourceRun
     key: str
     size: int
-    chains: dict[Chain, float]
+    sizes: tuple[int, ...]
     seed: int
     epochs: int
     recipe: Recipe
@@ -51,7 +50,7 @@ class Training:
             run=run,
             key=run.key,
             size=run.source,
-            chains=source_chains(run),
+            sizes=(*run.smaller, run.source),
             seed=run.seed,
             epochs=run.epochs,
             recipe=run.recipe,
@@ -60,16 +59,16 @@ class Training:
 
     @classmethod
     def of_cell(cls, cell: Cell) -> "Training":
-        """The fine-tuning of a cell: the recipe of its source model at the target alone, with a fresh schedule."""
+        """The fine-tuning of a cell: the recipe of its source model with a fresh schedule, and the target's images."""
         run = cell.run
         return cls(
             run=run,
             key=cell.key,
             size=cell.target,
-            chains={Chain(cell.target): 1.0},
+            sizes=(cell.target,),
             seed=int(cell.key[:8], 16),
             epochs=cell.finetune_epochs,
-            recipe=run.recipe,
+            recipe=replace(run.recipe, enlarge=1.0),
             text=f"fine-tune {run.model} {run.trained_at} -> {cell.target} px, seed {run.seed}",
         )
 
@@ -122,7 +121,7 @@ class Trainer:
         run, size, recipe, device = training.run, training.size, training.recipe, self.device
         batches = MixedBatches(
             self.dataset,
-            training.chains,
+            training.sizes,
             batch_size=recipe.batch_size,
             device=device,
             augment=self.dataset.augment,
@@ -150,20 +149,6 @@ class Trainer:
                 watch=watch,
             )
         return Trained(model, None if done else time.perf_counter() - started)
-
-
-ENLARGEMENTS: tuple[tuple[Filter, float], ...] = (("bicubic", 1.0), ("bicubic", 2.5), ("nearest", 1.0))
-"""Filters and sharpness of enlarged images. Images of a target are sharper than source images that were enlarged
-smoothly, which alone would teach the network a blur that it will not meet."""
-
-
-def source_chains(run: SourceRun) -> dict[Chain, float]:
-    """How the batches of a source model come to their sizes: its own, and source images enlarged in several ways."""
-    own, enlarge = (*run.smaller, run.source), run.recipe.enlarge
-    sizes = sorted({round(run.source * times) for times in ((1 + enlarge) / 2, enlarge)} - {run.source})
-    enlarged = [Chain(run.source, size, *how) for size in sizes for how in ENLARGEMENTS]
-    share = run.recipe.enlarge_share if enlarged else 0.0
-    return {Chain(size): (1 - share) / len(own) for size in own} | {c: share / len(enlarged) for c in enlarged}
 
 
 def _dtypes(recipe: Recipe) -> list[torch.dtype]:

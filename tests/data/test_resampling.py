@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from restool.data.resampling import Filter, resize
+from restool.data.resampling import resize
 
 
 def patterns(size: int) -> np.ndarray:
@@ -22,13 +22,12 @@ def test_resize_is_pillows_bilinear(source: int, target: int) -> None:
     np.testing.assert_array_equal(resize(torch.from_numpy(images), target).numpy(), expected)
 
 
-@pytest.mark.parametrize("filter_", ["bicubic", "nearest"])
 @pytest.mark.parametrize("source", [16, 32])
 @pytest.mark.parametrize("target", [8, 15, 20, 24, 31, 36, 64])
-def test_the_other_filters_are_pillows_too(source: int, target: int, filter_: Filter) -> None:
-    images, pillows = patterns(source), Image.Resampling[filter_.upper()]
-    expected = np.stack([Image.fromarray(i).resize((target, target), pillows) for i in images])
-    np.testing.assert_array_equal(resize(torch.from_numpy(images), target, filter_).numpy(), expected)
+def test_bicubic_is_pillows_too(source: int, target: int) -> None:
+    images = patterns(source)
+    expected = np.stack([Image.fromarray(i).resize((target, target), Image.Resampling.BICUBIC) for i in images])
+    np.testing.assert_array_equal(resize(torch.from_numpy(images), target, "bicubic").numpy(), expected)
 
 
 def test_leading_axes_are_independent() -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from watched import RECIPE, SPEC, StopAt, Stopped, assert_same_bits, fresh, run
 
 from restool.aliasing import penalty
-from restool.data import Batches, Chain, MixedBatches
+from restool.data import Batches, MixedBatches
 from restool.kernels import GaussianMask, MAGNet
 from restool.models.norms import kept_sizes, put_nearest
 from restool.nn import ContinuousConv
@@ -15,7 +15,7 @@ from restool.recipe import Recipe
 from restool.training import load_checkpoint, load_model, train
 from restool.training.optimizer import learning_rate, warmup_steps
 
-CHAINS = {Chain(8): 0.4, Chain(10): 0.3, Chain(8, 12): 0.3}
+SIZES = (8, 10)
 
 
 class Normed(nn.Module):
@@ -62,13 +62,11 @@ def normed(kind: type[Normed]) -> Normed:
 @pytest.fixture
 def mixed(dataset) -> MixedBatches:
     """Six steps an epoch."""
-    return MixedBatches(dataset, CHAINS, batch_size=3, device="cpu", augment=True)
+    return MixedBatches(dataset, SIZES, batch_size=3, device="cpu", augment=True)
 
 
-def by_hand(mixed: MixedBatches, recipe: Recipe, epochs: int, known: int = 0) -> tuple[ByHand, list[float]]:
-    """Also starts the statistics of one size that is known beforehand."""
+def by_hand(mixed: MixedBatches, recipe: Recipe, epochs: int) -> tuple[ByHand, list[float]]:
     model, losses, step = normed(ByHand), [], 0
-    model.running = {(known, width): list(last) for width, last in model.last.items()}
     masks = [model.conv.mask.mean, model.conv.mask.sigma]
     others = [p for p in model.parameters() if all(p is not mask for mask in masks)]
     optimizer = torch.optim.Adam([{"params": others}, {"params": masks}])
@@ -95,33 +93,19 @@ def test_every_size_has_the_statistics_of_its_own_batches(mixed):
     assert [figures["loss"] for figures in history] == pytest.approx(losses, rel=1e-9)
     for actual, expected in zip(model.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-6, atol=1e-9)
-    assert kept_sizes(model.state_dict()) == (8, 10)  # 12 px are images of 8
+    assert kept_sizes(model.state_dict()) == SIZES
     for size in (8, 10):
         put_nearest(model, size)
         for layer, width in ((model.first, 2), (model.second, 3)):
             mean, variance = plain.running[size, width]
             torch.testing.assert_close(layer.running_mean, mean.double(), rtol=1e-6, atol=1e-9)
             torch.testing.assert_close(layer.running_var, variance.double(), rtol=1e-6, atol=1e-9)
-    assert not torch.allclose(plain.running[8, 2][1], plain.running[12, 2][1])
+    assert not torch.allclose(plain.running[8, 2][1], plain.running[10, 2][1])
 
 
 def assert_same_bits_as(model: nn.Module, state: dict[str, Tensor]) -> None:
     for name, value in model.state_dict().items():
         assert torch.equal(value, state[name]), name
-
-
-def test_enlarged_images_leave_no_statistics_in_a_model_of_one_size(dataset):
-    chains = {Chain(8): 0.5, Chain(8, 12): 0.5}
-    mixed = MixedBatches(dataset, chains, batch_size=3, device="cpu", augment=True)
-    model, recipe = normed(Normed), Recipe(batch_size=3, learning_rate=0.003)
-    train(model, mixed, recipe, epochs=2, spec=SPEC, size=8, seed=4)
-    plain, _ = by_hand(mixed, recipe, 2, known=8)
-    assert kept_sizes(model.state_dict()) == ()
-    for layer, width in ((model.first, 2), (model.second, 3)):
-        mean, variance = plain.running[8, width]
-        torch.testing.assert_close(layer.running_mean, mean.double(), rtol=1e-6, atol=1e-9)
-        torch.testing.assert_close(layer.running_var, variance.double(), rtol=1e-6, atol=1e-9)
-        assert not torch.allclose(layer.running_mean, plain.running[12, width][0].double())
 
 
 @pytest.mark.parametrize("size", [8, 10])
@@ -166,10 +150,10 @@ def test_a_run_stopped_within_an_epoch_resumes_to_the_same_bits(mixed, tmp_path)
     assert_same_bits(resumed, model)
 
 
-def test_batches_of_one_chain_train_as_plain_ones_to_the_byte_of_the_checkpoint(dataset, tmp_path):
+def test_batches_of_one_size_train_as_plain_ones_to_the_byte_of_the_checkpoint(dataset, tmp_path):
     choices = {"batch_size": 7, "device": "cpu", "augment": True}
     run(Batches(dataset, "train", 8, **choices), checkpoint=tmp_path / "plain.safetensors")
-    run(MixedBatches(dataset, {Chain(8): 1.0}, **choices), checkpoint=tmp_path / "mixed.safetensors")
+    run(MixedBatches(dataset, (8,), **choices), checkpoint=tmp_path / "mixed.safetensors")
     assert (tmp_path / "mixed.safetensors").read_bytes() == (tmp_path / "plain.safetensors").read_bytes()
 
 

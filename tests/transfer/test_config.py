@@ -120,6 +120,8 @@ def test_a_protocol_that_does_not_apply_is_rejected_before_anything_is_run(model
 def test_protocols_are_those_asked_for_or_the_start_of_fine_tuning_or_all_that_apply():
     assert StudyConfig(protocols=("resize", "as-is", "resize")).zero_shot == ("resize", "as-is")
     assert StudyConfig(protocols=()).zero_shot == ()
+    composed = ("requery+soften", "bandlimit+soften+bn-recalibrate", "resize+bn-recalibrate")
+    assert StudyConfig(protocols=composed).zero_shot == composed
     assert StudyConfig(protocols="start").zero_shot == ("requery",)
     assert StudyConfig(model="cifar-resnet-32", protocols="start").zero_shot == ("as-is",)
     everything = StudyConfig(model="cifar-resnet-32").zero_shot

@@ -51,8 +51,15 @@ def test_every_size_has_a_price_of_its_own(lab, tmp_path, monkeypatch):
     assert estimate_seconds(study) == 2 * (4 * 10 + 100 + 1000 + 10_000 + 100_000 + 1_000_000)
 
 
-def test_the_steps_of_a_model_of_several_sizes_cost_what_its_batches_do_on_average(lab, tmp_path, monkeypatch):
-    prices = iter([10.0, 100.0, 1000.0, 0.0, 0.0])  # of steps at 8, 10 and 12 px, then of tests
+def test_the_steps_of_a_model_of_several_sizes_cost_what_they_do_on_average(lab, tmp_path, monkeypatch):
+    prices = iter([10.0, 1.0, 0.0, 0.0])  # of steps at 6 and 8 px, then of tests
+    monkeypatch.setattr(module, "_seconds", lambda work, device: next(prices))
+    study = lab.study(tmp_path, train=((6, 8),), test=(12,), protocols=("requery",), finetune_epochs=0)
+    assert estimate_seconds(study) == pytest.approx(4 * (10 + 1) / 2)
+
+
+def test_half_a_batch_of_enlarged_images_is_added_in_a_share_of_the_second_half(lab, tmp_path, monkeypatch):
+    prices = iter([100.0, 1000.0, 10.0, 0.0, 0.0])  # of steps at 10, 12 and 8 px, then of tests
     monkeypatch.setattr(module, "_seconds", lambda work, device: next(prices))
     study = lab.study(tmp_path, enlarge=1.5, enlarge_share=0.4, test=(12,), protocols=("requery",), finetune_epochs=0)
-    assert estimate_seconds(study) == pytest.approx(4 * (0.6 * 10 + 0.2 * 100 + 0.2 * 1000))
+    assert estimate_seconds(study) == pytest.approx(4 * (10 + 0.4 / 4 * (100 + 1000) / 2))

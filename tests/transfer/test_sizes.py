@@ -7,22 +7,22 @@ import torch
 from movable import images, used
 from torch import nn
 
-from restool.data import Batches, Chain
+from restool.data import Batches
 from restool.models import ModelSpec
 from restool.models.norms import keep_sets, kept_sizes
 from restool.recipe import Recipe
 from restool.training import load_checkpoint, load_model
-from restool.transfer import SourceRun, resolve_protocol
+from restool.transfer import resolve_protocol
+from restool.transfer.softening import Soften
 from restool.transfer.trainer import Training
 
-WAYS = (("bicubic", 1.0), ("bicubic", 2.5), ("nearest", 1.0))
 STUDIES = {
-    "enlarged": {"enlarge": 1.5, "enlarge_share": 0.5},  # to 10 and 12 px
+    "enlarged": {"enlarge": 1.5, "enlarge_share": 0.6},  # to 10 and 12 px
     "smaller": {"train": ((8, 6),)},
-    "both": {"train": ((8, 6),), "enlarge": 1.5, "enlarge_share": 0.5},
+    "both": {"train": ((8, 6),), "enlarge": 1.5, "enlarge_share": 0.6},
 }
 SETS = {"enlarged": [], "smaller": [6, 8], "both": [6, 8]}
-FEW = {"test": (9, 12), "protocols": ("requery", "resize"), "batch_size": 3}
+FEW = {"test": (9, 12), "protocols": ("requery", "requery+soften", "resize"), "batch_size": 3}
 
 
 def choices(name):
@@ -74,10 +74,11 @@ def test_records_hold_what_the_set_of_the_nearest_size_gives_by_hand(lab, studie
         model, _ = load_model(path / "checkpoints" / f"{cell.run.key}.safetensors")
         sizes = (cell.target, 8) if cell.protocol == "resize" else (cell.target,)
         plain = with_set(model, 8) if SETS[name] else model  # a kernel is sampled for its input by itself
-        (shown, labels) = next(Batches(lab.dataset, "test", sizes, batch_size=32, device="cpu").epoch())
+        shown, labels = next(Batches(lab.dataset, "test", sizes, batch_size=32, device="cpu").epoch())
+        shown = Soften(cell.target / 8)(shown) if cell.protocol == "requery+soften" else shown
         assert records[cell.key]["result"]["accuracy"] == (plain(shown).argmax(1) == labels).double().mean().item()
         found.append(cell.protocol)
-    assert found == ["source", "requery", "resize", "requery", "resize"]
+    assert found == ["source", *(2 * ["requery", "requery+soften", "resize"])]
 
 
 def test_a_fine_tuned_model_keeps_no_sets_and_starts_from_the_source_model(lab, studied):
@@ -112,7 +113,7 @@ def test_a_stopped_study_resumes_to_the_same_records_and_checkpoints(lab, studie
 
 def test_records_tell_the_sizes_and_the_enlargement(lab, studied):
     name, path = studied
-    told = {"enlarge": 1.5, "enlarge_share": 0.5} if name != "smaller" else {}
+    told = {"enlarge": 1.5, "enlarge_share": 0.6} if name != "smaller" else {}
     told |= {"train_sizes": "6+8"} if name != "enlarged" else {}
     for record in lab.records(path).values():
         cell = record["cell"]
@@ -168,30 +169,11 @@ def test_fine_tuning_starts_from_the_nearest_set_and_keeps_none():
     assert kept_sizes(model.state_dict())
 
 
-@pytest.mark.parametrize(
-    ("smaller", "recipe", "chains"),
-    [
-        ((), {}, {Chain(16): 1.0}),
-        ((12, 14), {}, {Chain(12): 1 / 3, Chain(14): 1 / 3, Chain(16): 1 / 3}),
-        ((), {"enlarge": 2.0}, {Chain(16): 0.7, **{Chain(16, size, *way): 0.05 for size in (24, 32) for way in WAYS}}),
-        (
-            (12,),
-            {"enlarge": 1.5, "enlarge_share": 0.6},
-            {Chain(12): 0.2, Chain(16): 0.2, **{Chain(16, size, *way): 0.1 for size in (20, 24) for way in WAYS}},
-        ),
-        # halfway to 17 px there is no size
-        ((), {"enlarge": 1.05}, {Chain(16): 0.7, **{Chain(16, 17, *way): 0.1 for way in WAYS}}),
-        ((), {"enlarge": 1.01}, {Chain(16): 1.0}),
-        ((), {"enlarge_share": 0.9}, {Chain(16): 1.0}),
-    ],
-)
-def test_batches_of_a_source_model_have_its_sizes_and_source_images_enlarged_halfway_and_all_the_way(
-    smaller, recipe, chains
-):
-    run = SourceRun(
-        model="flexnet-3", dataset="gabors", data="0", limit=None, source=16, seed=0, epochs=1, smaller=smaller,
-        recipe=Recipe(**recipe),
-    )  # fmt: skip
-    training = Training.of_source(run)
-    assert training.chains == pytest.approx(chains)
-    assert training.size == 16
+def test_a_source_model_is_trained_at_its_sizes_and_fine_tuned_at_the_target_without_enlargement(lab):
+    cells = lab.plan(**choices("both"))
+    training = Training.of_source(cells[0].run)
+    assert (training.sizes, training.size, training.recipe.enlarge) == ((6, 8), 8, 1.5)
+    for cell in (cell for cell in cells if cell.protocol == "finetune"):
+        training = Training.of_cell(cell)
+        assert (training.sizes, training.size) == ((cell.target,), cell.target)
+        assert training.recipe == Recipe(batch_size=3, enlarge_share=0.6)

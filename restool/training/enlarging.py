@@ -1,0 +1,89 @@
+"""Source images on finer grids, which the robust recipe learns beside those of the source.
+
+Nothing but a source image is ever shown, so the content of a target stays unseen; what is learnt is the grid. The
+batch norms keep the statistics of the source meanwhile: a re-queried model has no others, so the finer grid must learn
+to bring the same.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from restool.data import Dataset
+from restool.data.batches import normalise
+from restool.data.resampling import resize
+from restool.recipe import Recipe
+
+AFTER = 0.5
+"""Part of all steps before the first that enlarges: a network learns slowly from two grids at once from the start."""
+
+PART = 0.5
+"""Part of a batch that is enlarged: a step at twice the size costs four times as much for each image."""
+
+SHARPNESS = (1.0, 2.5)
+"""Factors of Pillow's `ImageEnhance.Sharpness`, one of which an enlarged batch gets. Images of a target are sharper
+than source images that were enlarged smoothly, which alone would teach a blur that no target has."""
+
+
+def enlarged_sizes(size: int, times: float) -> tuple[int, ...]:
+    """Halfway to so many times the size and all the way, in whole pixels; those that are the size itself are not."""
+    return tuple(sorted({round(size * factor) for factor in ((1 + times) / 2, times)} - {size}))
+
+
+def enlarge(images: Tensor, size: int, sharpness: float, dataset: Dataset) -> Tensor:
+    """Normalised images as Pillow would have enlarged them (bicubic) and then sharpened them in 8 bits.
+
+    Args:
+        images: [B, C, n, n] float32, whole grey levels normalised as those of `dataset` are.
+        size: pixels along each axis of the result.
+        sharpness: factor, 1 leaves them.
+        dataset: whose mean and deviation they are normalised by.
+
+    Returns:
+        [B, C, size, size] float32, normalised.
+    """
+    shift, scale = (images.new_tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
+    levels = resize(((images * scale + shift) * 255).round(), size, "bicubic")
+    if sharpness != 1:
+        from torchvision.transforms.v2.functional import adjust_sharpness  # half a second that few need
+
+        levels = adjust_sharpness(levels, sharpness)
+    return normalise(levels, dataset.mean, dataset.std).contiguous(memory_format=torch.channels_last)
+
+
+class Enlarger:
+    """Draws which steps of an epoch also learn from enlarged images, and how those are enlarged.
+
+    Args:
+        recipe: how far and how often.
+        dataset: whose images they are.
+        first: steps of the training before the epoch.
+        total: steps of the whole training.
+        seed: alone decides the draws, on the CPU, so that they are the same for every device.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, *, first: int, total: int, seed: int) -> None:
+        self.recipe, self.dataset, self.first, self.total = recipe, dataset, first, total
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def part_of(self, images: Tensor, step: int) -> Tensor | None:
+        """The first images of a source batch on a finer grid; None where the step was not drawn.
+
+        Args:
+            images: [B, C, n, n] float32, normalised.
+            step: of the epoch, counted from 0; every step is to be asked once and in order.
+
+        Returns:
+            [ceil(B / 2), C, m, m] float32, m one of `enlarged_sizes(n, recipe.enlarge)`.
+        """
+        sizes = enlarged_sizes(images.shape[-1], self.recipe.enlarge)
+        drawn = torch.rand((), generator=self.generator).item() < self.recipe.enlarge_share
+        if not sizes or not drawn or self.first + step < AFTER * self.total:
+            return None
+        size, sharpness = self._choose(sizes), self._choose(SHARPNESS)
+        return enlarge(images[: math.ceil(PART * len(images))], int(size), sharpness, self.dataset)
+
+    def _choose(self, choices: Sequence[float]) -> float:
+        return choices[int(torch.randint(len(choices), (), generator=self.generator))]
