@@ -2,12 +2,11 @@
 
 import sys
 from dataclasses import asdict
-from typing import Any
 
 import typer
 
 from restool.cli.command import Command
-from restool.cli.output import print_json
+from restool.cli.output import print_rows
 from restool.cli.panels import DEFAULT_OUT, Json, OutArgument
 
 ls = typer.Typer(help="List models, data sets or the runs of a results folder.", no_args_is_help=True)
@@ -34,7 +33,7 @@ def models(as_json: Json = False) -> None:
                 "source": entry.source,
             }
         )
-    _print(rows, as_json)
+    print_rows(rows, as_json=as_json)
     if not as_json:
         print("and torchvision:NAME[?KEY=VALUE,...], timm:NAME[?KEY=VALUE,...], MODULE:FACTORY", file=sys.stderr)
 
@@ -44,7 +43,7 @@ def datasets(as_json: Json = False) -> None:
     """Data sets by name and what they need."""
     from restool.data import DATASETS
 
-    _print([asdict(source) for source in DATASETS.values()], as_json)
+    print_rows([asdict(source) for source in DATASETS.values()], as_json=as_json)
 
 
 @ls.command(cls=Command)
@@ -75,26 +74,4 @@ def runs(out: OutArgument = DEFAULT_OUT, as_json: Json = False) -> None:
         )
     if not rows:
         raise MissingDataError(f"no checkpoints in {out}; `restool train` or `restool sweep` makes them")
-    _print(rows, as_json)
-
-
-def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Rows as a JSON list or as aligned columns."""
-    if as_json:
-        print_json(rows)
-        return
-    texts = [[_text(value) for value in row.values()] for row in rows]
-    header = list(rows[0])
-    widths = [max(len(line[column]) for line in [header, *texts]) for column in range(len(header))]
-    for line in [header, *texts]:
-        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):  # an accuracy
-        return f"{100 * value:.1f} %"
-    return "-" if value is None else str(value)
+    print_rows(rows, as_json=as_json)

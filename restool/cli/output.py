@@ -14,6 +14,17 @@ def print_json(content: Any) -> None:
     print(json.dumps(content, indent=1))
 
 
+def print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Rows of equal keys as a JSON list or as aligned columns."""
+    if as_json:
+        print_json(rows)
+        return
+    header, *lines = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
+    for line in [header, *lines]:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
 def plain_rows(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     """Rows of a frame as JSON has them: what is not known is null."""
     return json.loads(frame.to_json(orient="records"))
@@ -39,3 +50,13 @@ def print_report(out: Path, files: list[Path], *, as_json: bool) -> None:
 def say_time_is_over(missing: str) -> None:
     """The line that ends a run on its time limit."""
     print(f"restool: time limit reached, {missing}; run the same command to go on", file=sys.stderr)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):  # an accuracy
+        return f"{100 * value:.1f} %"
+    return "-" if value is None else str(value)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from restool.cli.command import Command, tell
-from restool.cli.output import print_files, print_json, say_time_is_over
+from restool.cli.output import print_files, print_json, print_rows, say_time_is_over
 from restool.cli.panels import Json, Place, option, takes_panels
 from restool.errors import CellsFailedError
 
@@ -46,15 +46,10 @@ def ls(
     for path in sorted(folder.glob("*.toml")):
         found = read_study(path)
         records = len(list((RESULTS / found.name / "records").glob("*.json")))
-        rows.append({"file": str(path), "question": found.question, "records": records})
+        rows.append({"file": str(path), "records": records, "question": " ".join(found.question.split())})
     if not rows:
         raise MissingDataError(f"no .toml file in {folder}")
-    if as_json:
-        print_json(rows)
-        return
-    width = max(len(row["file"]) for row in rows)
-    for row in rows:
-        print(f"{row['file']:{width}}  {row['records']:5d} records  {row['question']}")
+    print_rows(rows, as_json=as_json)
 
 
 @study.command(cls=Command)

@@ -63,4 +63,16 @@ def test_a_list_of_studies_names_file_question_and_records(file, tmp_path, capsy
         main()
     assert end.value.code == 0
     rows = json.loads(capsys.readouterr().out)
-    assert rows == [{"file": str(file), "question": "Does it help?", "records": 0}]
+    assert rows == [{"file": str(file), "records": 0, "question": "Does it help?"}]
+
+
+def test_a_question_of_several_lines_is_listed_on_one(file, tmp_path, capsys, monkeypatch):
+    from restool.cli import main
+
+    file.write_text(file.read_text().replace('"Does it help?"', '"""\nDoes it\nhelp?\n"""'))
+    monkeypatch.setattr("sys.argv", ["restool", "study", "ls", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    header, line = capsys.readouterr().out.splitlines()
+    assert header.split() == ["file", "records", "question"]
+    assert line.split() == [str(file), "0", "Does", "it", "help?"]
