@@ -88,7 +88,7 @@ def evaluate_model(
     for name in applicable(model) if protocols is None else protocols:
         protocol = resolve_protocol(name)
         if protocol.trains:
-            raise UsageError(f"{name} trains the model; use `restool finetune`")
+            raise UsageError(f"{name} trains the model, which an evaluation does not")
         for target in targets:
             sizes = protocol.sizes(source, target)
             require_size(model, spec, sizes[-1], device)

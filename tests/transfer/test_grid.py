@@ -168,7 +168,7 @@ def test_a_source_model_is_loaded_once_and_not_changed_by_the_cells_that_use_it(
 def test_evaluation_rejects_images_that_do_not_fit_and_training_in_disguise(lab, finished):
     model, checkpoint = load_model(finished / "checkpoints" / f"{lab.plan()[0].run.key}.safetensors")
     spec, device = checkpoint.spec, torch.device("cpu")
-    with pytest.raises(UsageError, match="^finetune trains the model; use `restool finetune`$"):
+    with pytest.raises(UsageError, match="^finetune trains the model, which an evaluation does not$"):
         evaluate_model(model, spec, lab.dataset, [8], protocols=["finetune"], device=device)
     message = r"^flexnet\[3,4\] takes 1 channels and 7 classes, but gabors has 3 and 10; choose another `dataset`$"
     with pytest.raises(UsageError, match=message):
