@@ -153,10 +153,7 @@ def _epoch(
             group["lr"] = learning_rate(first + index, group["base"], warmup=warmup, total=total)
         norms.turn_to(images.shape[-1])
         logits, loss, excess = _losses(model, images, labels, recipe, size)
-        enlarged = enlarger.part_of(images, index)
-        if enlarged is not None:
-            with frozen(model):
-                loss = loss + _task_loss(model, enlarged, labels[: len(enlarged)], recipe)[1]
+        loss = loss + _enlarged_loss(model, enlarger.part_of(images, index), labels, recipe)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -182,6 +179,14 @@ def _losses(
         return logits, loss, torch.zeros_like(loss)
     excess = penalty(model, size, recipe.alias_penalty, recipe.alias_strength)
     return logits, loss + excess, excess
+
+
+def _enlarged_loss(model: nn.Module, enlarged: Tensor | None, labels: Tensor, recipe: Recipe) -> Tensor | float:
+    """What a part of the batch adds to its loss, enlarged, under the statistics of the source."""
+    if enlarged is None:
+        return 0.0
+    with frozen(model):
+        return _task_loss(model, enlarged, labels[: len(enlarged)], recipe)[1]
 
 
 def _task_loss(model: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ TRAINING = {
     "--epochs": ("-1", HUGE),
     "--alias-strength": ("-1", "nan", "inf"),
     "--enlarge": ("0.9", "8.1", "nan", "inf"),
-    "--enlarge-share": ("-0.1", "1", "nan"),
+    "--enlarge-share": ("-0.1", "1.1", "nan"),
     "--batch-size": ("1", "0", HUGE),
     "--learning-rate": (*POSITIVE, "inf", "2e30"),
     "--weight-decay": ("-1", "nan", "inf"),

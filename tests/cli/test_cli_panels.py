@@ -193,7 +193,7 @@ TYPED = {
     "--alias-penalty": ("gabor", "recipe", "alias_penalty", "gabor"),
     "--alias-strength": ("2", "recipe", "alias_strength", 2.0),
     "--enlarge": ("2", "recipe", "enlarge", 2.0),
-    "--enlarge-share": ("0.5", "recipe", "enlarge_share", 0.5),
+    "--enlarge-share": ("0.25", "recipe", "enlarge_share", 0.25),
     "--batch-size": ("7", "recipe", "batch_size", 7),
     "--learning-rate": ("0.5", "recipe", "learning_rate", 0.5),
     "--precision": ("bfloat16", "recipe", "precision", "bfloat16"),

@@ -99,7 +99,7 @@ def test_a_size_that_was_never_met_has_no_say_and_starts_from_the_last_statistic
     keep_sets(model, [8, 12, 16])
     put_nearest(model, 12)
     assert torch.equal(statistics(model), statistics(plain(2.0)))  # none is met
-    turns = NormsInTurn(model, [8, 12, 16])
+    turns = NormsInTurn(model)
     turns.turn_to(8)
     turns.turn_to(16)
     assert torch.equal(statistics(model), statistics(plain(2.0)))

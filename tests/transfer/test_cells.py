@@ -25,7 +25,7 @@ OTHER_RECIPE = {
     "alias_strength": 0.2,
     "batch_size": 63,
     "enlarge": 2.0,
-    "enlarge_share": 0.5,
+    "enlarge_share": 0.25,
     "learning_rate": 0.0100001,
     "precision": "bfloat16",
     "weight_decay": 1e-9,
