@@ -5,29 +5,28 @@
 writes OUT/jpeg and OUT/lossless, which `--dataset parquet:DIR` reads: the same test images in the same order.
 """
 
-import io
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+
+from restool.data import load
 
 CLOSER = 0.5
 """An original is paired if its nearest JPEG differs by less than so much of what the second nearest differs by."""
 
 
-def pixels(frame: pd.DataFrame) -> np.ndarray:
-    """Grey levels of every image, [N, 3072] float64."""
-    images = (Image.open(io.BytesIO(image["bytes"])) for image in frame["img"])
-    return np.stack([np.asarray(image.convert("RGB"), dtype=np.float64).ravel() for image in images])
+def pixels(folder: Path) -> np.ndarray:
+    """Grey levels of every test image, in the order of the files, [N, 3072] float64."""
+    return load(f"parquet:{folder}").split("test", 32).images.flatten(1).double().numpy()
 
 
 def main(jpeg: Path, lossless: Path, out: Path) -> None:
     """Write the pairs, and the training images of the JPEG copy beside both."""
     copies = pd.concat(map(pd.read_parquet, sorted(jpeg.glob("test*.parquet"))), ignore_index=True)
     originals = pd.concat(map(pd.read_parquet, sorted(lossless.glob("test*.parquet"))), ignore_index=True)
-    a, b = pixels(originals), pixels(copies)
+    a, b = pixels(lossless), pixels(jpeg)
     distances = np.sqrt(np.maximum((a**2).sum(1)[:, None] - 2 * a @ b.T + (b**2).sum(1), 0))
     order = np.argpartition(distances, 1, axis=1)[:, :2]
     nearest, second = np.take_along_axis(distances, order, 1).T

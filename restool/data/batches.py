@@ -36,9 +36,19 @@ def flip_and_crop(images: Tensor, flipped: Tensor, offsets: Tensor) -> Tensor:
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """(grey level / 255 - mean) / std per channel: [B, C, H, W] uint8 -> float32."""
-    shift, scale = (images.new_tensor(values, dtype=torch.float32)[:, None, None] for values in (mean, std))
-    return (images.float() / 255 - shift) / scale
+    """(grey level / 255 - mean) / std per channel: [B, C, H, W] uint8 -> float32, as convolutions are fastest on it."""
+    shift, scale = _by_channel(images, mean, std)
+    return ((images.float() / 255 - shift) / scale).contiguous(memory_format=torch.channels_last)
+
+
+def grey_levels(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """The whole grey levels that `normalise` made images of, as float32 of the same shape."""
+    shift, scale = _by_channel(images, mean, std)
+    return ((images * scale + shift) * 255).round()
+
+
+def _by_channel(images: Tensor, *values: Sequence[float]) -> list[Tensor]:
+    return [images.new_tensor(each, dtype=torch.float32)[:, None, None] for each in values]
 
 
 class Batches:
@@ -131,5 +141,4 @@ class Batches:
     def _finish(self, images: Tensor) -> Tensor:
         for size in self.sizes:
             images = resize(images, size)
-        finished = normalise(images, self.dataset.mean, self.dataset.std)
-        return finished.contiguous(memory_format=torch.channels_last)  # what convolutions are fastest on
+        return normalise(images, self.dataset.mean, self.dataset.std)

@@ -7,14 +7,17 @@ to bring the same.
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from restool.data import Dataset
-from restool.data.batches import normalise
+from restool.data.batches import grey_levels, normalise
 from restool.data.resampling import resize
 from restool.recipe import Recipe
+
+Number = TypeVar("Number", int, float)
 
 AFTER = 0.5
 """Part of all steps before the first that enlarges: a network learns slowly from two grids at once from the start."""
@@ -44,13 +47,12 @@ def enlarge(images: Tensor, size: int, sharpness: float, dataset: Dataset) -> Te
     Returns:
         [B, C, size, size] float32, normalised.
     """
-    shift, scale = (images.new_tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
-    levels = resize(((images * scale + shift) * 255).round(), size, "bicubic")
+    levels = resize(grey_levels(images, dataset.mean, dataset.std), size, "bicubic")
     if sharpness != 1:
         from torchvision.transforms.v2.functional import adjust_sharpness  # half a second that few need
 
         levels = adjust_sharpness(levels, sharpness)
-    return normalise(levels, dataset.mean, dataset.std).contiguous(memory_format=torch.channels_last)
+    return normalise(levels, dataset.mean, dataset.std)
 
 
 class Enlarger:
@@ -83,7 +85,7 @@ class Enlarger:
         if not sizes or not drawn or self.first + step < AFTER * self.total:
             return None
         size, sharpness = self._choose(sizes), self._choose(SHARPNESS)
-        return enlarge(images[: math.ceil(PART * len(images))], int(size), sharpness, self.dataset)
+        return enlarge(images[: math.ceil(PART * len(images))], size, sharpness, self.dataset)
 
-    def _choose(self, choices: Sequence[float]) -> float:
+    def _choose(self, choices: Sequence[Number]) -> Number:
         return choices[int(torch.randint(len(choices), (), generator=self.generator))]

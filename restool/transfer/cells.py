@@ -30,9 +30,14 @@ class SourceRun:
     smaller: tuple[int, ...] = ()
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """All sizes of its batches."""
+        return (*self.smaller, self.source)
+
+    @property
     def trained_at(self) -> str:
         """The sizes as they are typed: 16, or 12+14+16."""
-        return "+".join(map(str, (*self.smaller, self.source)))
+        return "+".join(map(str, self.sizes))
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -28,8 +28,7 @@ def estimate_seconds(study: Study) -> float:
     total = 0.0
     for run in dict.fromkeys(cell.run for cell in missing):
         if not study.folder.checkpoint(run.key).exists():
-            own = (*run.smaller, run.source)
-            seconds = sum(_source_step_seconds(study, size, steps) for size in own) / len(own)
+            seconds = sum(_source_step_seconds(study, size, steps) for size in run.sizes) / len(run.sizes)
             total += run.epochs * _steps(study) * seconds
     for cell in missing:
         batches = -(-study.dataset.counts["test"] // EVALUATION_BATCH)

@@ -50,7 +50,7 @@ class Training:
             run=run,
             key=run.key,
             size=run.source,
-            sizes=(*run.smaller, run.source),
+            sizes=run.sizes,
             seed=run.seed,
             epochs=run.epochs,
             recipe=run.recipe,
