@@ -19,6 +19,7 @@ class Recipe:
     A new field is a new option of every command that trains, and a part of the keys of the models that set it.
 
     Attributes:
+        alias_after: part of all steps before the first that the aliasing penalty counts in, from 0 to 1.
         alias_penalty: what the aliasing penalty counts (see `restool.aliasing.penalty`), or none.
         alias_strength: factor of the aliasing penalty in the loss.
         batch_size: images a step.
@@ -36,6 +37,9 @@ class Recipe:
         ArgumentError: a value out of range.
     """
 
+    alias_after: Annotated[
+        float, Knob("Part of the training before the aliasing penalty counts.", "PART", least=0, most=1)
+    ] = 0.0
     alias_penalty: Annotated[
         AliasPenalty, Knob("Penalise kernel frequencies above the Nyquist frequency of the source.")
     ] = "none"

@@ -9,6 +9,7 @@ from restool.errors import ArgumentError
 from restool.recipe import FIRST_FIELDS, Recipe
 
 OTHER = {
+    "alias_after": 0.5,
     "alias_penalty": "gabor",
     "alias_strength": 0.2,
     "batch_size": 32,
@@ -35,6 +36,8 @@ OTHER = {
             {"alias_penalty": "Gabor"},
             r"^`alias_penalty` must be one of none, gabor, gabor\+mask, spectral, but is 'Gabor'$",
         ),
+        ({"alias_after": 1.1}, "^`alias_after` must be at most 1, but is 1.1$"),
+        ({"alias_after": -0.1}, "^`alias_after` must be at least 0, but is -0.1$"),
         ({"alias_strength": -0.1}, "^`alias_strength` must be at least 0, but is -0.1$"),
         ({"enlarge": 0.5}, "^`enlarge` must be at least 1, but is 0.5$"),
         ({"enlarge": 8.5}, "^`enlarge` must be at most 8, but is 8.5$"),
@@ -62,7 +65,10 @@ def test_the_identity_tells_the_first_fields_always_and_others_where_they_are_no
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("alias_strength", 1), ("enlarge", 2), ("enlarge_share", 0), ("learning_rate", 1), ("weight_decay", 1)],
+    [
+        (name, 1)
+        for name in ("alias_after", "alias_strength", "enlarge", "enlarge_share", "learning_rate", "weight_decay")
+    ],
 )
 def test_a_number_is_the_same_whether_written_as_1_or_as_1_0(name, number):
     whole, real = Recipe(**{name: number}), Recipe(**{name: float(number)})

@@ -152,7 +152,8 @@ def _epoch(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(first + index, group["base"], warmup=warmup, total=total)
         norms.turn_to(images.shape[-1])
-        logits, loss, excess = _losses(model, images, labels, recipe, size)
+        penalised = first + index >= recipe.alias_after * total
+        logits, loss, excess = _losses(model, images, labels, recipe, size, penalised=penalised)
         loss = loss + _enlarged_loss(model, enlarger.part_of(images, index), labels, recipe)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -171,11 +172,11 @@ def _epoch(
 
 
 def _losses(
-    model: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe, size: int
+    model: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe, size: int, *, penalised: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits, the loss of a source batch, and the part of it that is the penalty."""
+    """Logits, the loss of a source batch, and the part of it that is the penalty, which may not count yet."""
     logits, loss = _task_loss(model, images, labels, recipe)
-    if recipe.alias_penalty == "none":
+    if recipe.alias_penalty == "none" or not penalised:
         return logits, loss, torch.zeros_like(loss)
     excess = penalty(model, size, recipe.alias_penalty, recipe.alias_strength)
     return logits, loss + excess, excess

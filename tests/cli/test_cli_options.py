@@ -25,6 +25,7 @@ MIXED = ("8+3", "8+", "+", "65537+8")
 """Bad sizes of one model."""
 TRAINING = {
     "--epochs": ("-1", HUGE),
+    "--alias-after": ("-0.1", "1.1", "nan"),
     "--alias-strength": ("-1", "nan", "inf"),
     "--enlarge": ("0.9", "8.1", "nan", "inf"),
     "--enlarge-share": ("-0.1", "1.1", "nan"),

@@ -191,6 +191,7 @@ def test_every_field_of_a_panel_is_an_option_of_a_command_that_takes_it(command)
 
 TYPED = {
     "--alias-penalty": ("gabor", "recipe", "alias_penalty", "gabor"),
+    "--alias-after": ("0.5", "recipe", "alias_after", 0.5),
     "--alias-strength": ("2", "recipe", "alias_strength", 2.0),
     "--enlarge": ("2", "recipe", "enlarge", 2.0),
     "--enlarge-share": ("0.25", "recipe", "enlarge_share", 0.25),

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from watched import CHOICES, RECIPE, SPEC, STEPS, StopAt, assert_same_bits, fresh, run
+from watched import CHOICES, RECIPE, SPEC, STEPS, StopAt, Stopped, assert_same_bits, fresh, run
 
 from restool.kernels import GaussianMask, MAGNet
 from restool.nn import ContinuousConv, use_method
@@ -114,6 +114,35 @@ def test_the_strength_of_the_penalty_is_a_factor_of_it(batches, alias_penalty):
         assert first(strength)["penalty"] == pytest.approx(10 * strength * usual["penalty"], rel=1e-6)
         assert first(strength)["loss"] == pytest.approx(without["loss"] + 10 * strength * usual["penalty"], rel=1e-6)
     assert without["penalty"] == 0 < usual["penalty"]
+
+
+def test_the_penalty_counts_after_the_part_of_all_steps_that_is_told(batches):
+    def history(**choices):
+        recipe = Recipe(batch_size=7, alias_strength=1.0, learning_rate=1e-12, **choices)  # the penalty hardly changes
+        return run(batches, recipe, epochs=3)[1]
+
+    late = history(alias_penalty="spectral", alias_after=0.5)  # of 9 steps the last 4, the first of them of 4 images
+    whole, free = (history(alias_penalty=name) for name in ("spectral", "none"))
+    for part, figures, usual, without in zip([0, 4 / 18, 1], late, whole, free, strict=True):
+        assert figures["penalty"] == pytest.approx(part * usual["penalty"], rel=1e-4)
+        assert figures["loss"] == pytest.approx(without["loss"] + figures["penalty"], rel=1e-4)
+    assert whole[0]["penalty"] > 0.01
+
+
+def test_before_it_counts_a_training_is_that_without_the_penalty(batches, tmp_path):
+    def weights(epochs, **choices):
+        file = tmp_path / "checkpoint.safetensors"
+        watch = StopAt(epoch=epochs)
+        with pytest.raises(Stopped):
+            run(batches, Recipe(batch_size=7, alias_strength=1.0, **choices), checkpoint=file, watch=watch)
+        state = load_checkpoint(file).model
+        file.unlink()
+        return torch.cat([tensor.flatten() for tensor in state.values()])
+
+    late = {"alias_penalty": "spectral", "alias_after": 1 / 3}  # of 3 epochs
+    assert torch.equal(weights(1, **late), weights(1))
+    assert not torch.equal(weights(2, **late), weights(2))
+    assert not torch.equal(weights(1, **late), weights(1, alias_penalty="spectral"))
 
 
 def test_training_lowers_the_loss(batches):

@@ -21,6 +21,7 @@ OTHER = {
     "smaller": (12,),
 }
 OTHER_RECIPE = {
+    "alias_after": 0.5,
     "alias_penalty": "gabor",
     "alias_strength": 0.2,
     "batch_size": 63,
