@@ -82,6 +82,6 @@ LATER = {name: default for name, default in DEFAULTS.items() if name not in FIRS
 
 RECIPES = {
     "official": Recipe(),
-    "robust": Recipe(alias_penalty="spectral", alias_strength=0.1, enlarge=2.0),
+    "robust": Recipe(alias_after=0.5, alias_penalty="spectral", alias_strength=0.1, enlarge=2.0),
 }
 """Recipes by name: that of the official FlexConv code, and the one that loses least at other resolutions."""

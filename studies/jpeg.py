@@ -1,20 +1,29 @@
-"""Pairs the test images of a JPEG copy of CIFAR-10 with their lossless originals, and writes both as data sets.
+"""What a JPEG copy of CIFAR-10 costs: the same test images, compressed and lossless, seen by the same models.
 
-    python studies/jpeg.py JPEG_DIR LOSSLESS_DIR OUT
+    python studies/jpeg.py JPEG_DIR LOSSLESS_DIR DATA OUT CHECKPOINT ...
 
-writes OUT/jpeg and OUT/lossless, which `--dataset parquet:DIR` reads: the same test images in the same order.
+writes the data sets DATA/jpeg and DATA/lossless, which `--dataset parquet:DIR` reads: the same test images in the same
+order; and the accuracies of the checkpoints on both as OUT/table.csv.
 """
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
-from restool.data import load
+from restool.data import Batches, Dataset, load
+from restool.studies.page import interval
+from restool.training import load_model
+from restool.transfer import resolve_protocol
+from restool.transfer.evaluate import EVALUATION_BATCH, correct_predictions
 
 CLOSER = 0.5
 """An original is paired if its nearest JPEG differs by less than so much of what the second nearest differs by."""
+CELLS = (("resize", None), ("requery", 32), ("requery+soften", 32), ("bandlimit+soften", 32))
+"""Protocols and target sizes; None for the size of the source."""
 
 
 def pixels(folder: Path) -> np.ndarray:
@@ -22,7 +31,7 @@ def pixels(folder: Path) -> np.ndarray:
     return load(f"parquet:{folder}").split("test", 32).images.flatten(1).double().numpy()
 
 
-def main(jpeg: Path, lossless: Path, out: Path) -> None:
+def pair(jpeg: Path, lossless: Path, data: Path) -> None:
     """Write the pairs, and the training images of the JPEG copy beside both."""
     copies = pd.concat(map(pd.read_parquet, sorted(jpeg.glob("test*.parquet"))), ignore_index=True)
     originals = pd.concat(map(pd.read_parquet, sorted(lossless.glob("test*.parquet"))), ignore_index=True)
@@ -35,13 +44,46 @@ def main(jpeg: Path, lossless: Path, out: Path) -> None:
     assert (chosen["label"].to_numpy() == originals[paired]["label"].to_numpy()).all()
     assert chosen.index.is_unique
     for name, frame in {"jpeg": chosen, "lossless": originals[paired]}.items():
-        (out / name).mkdir(parents=True, exist_ok=True)
-        frame.reset_index(drop=True)[["img", "label"]].to_parquet(out / name / "test.parquet")
+        (data / name).mkdir(parents=True, exist_ok=True)
+        frame.reset_index(drop=True)[["img", "label"]].to_parquet(data / name / "test.parquet")
         for file in jpeg.glob("train*.parquet"):
-            (out / name / file.name).write_bytes(file.read_bytes())
+            (data / name / file.name).write_bytes(file.read_bytes())
     rms = nearest[paired] / np.sqrt(a.shape[1])
     print(f"{paired.sum()} of {len(originals)} originals paired; they differ by {rms.mean():.1f} grey levels (RMS)")
 
 
+def compare(checkpoint: Path, jpeg: Dataset, lossless: Dataset) -> list[dict[str, Any]]:
+    """Accuracy of a model on both copies in percent, and the paired difference with half of its 95 % interval."""
+    device = torch.device("cpu")
+    model, stored = load_model(checkpoint, device)
+    source, rows = stored.spec.reference_size, []
+    for name, target in CELLS:
+        target = target or source
+        protocol = resolve_protocol(name)
+        moved = protocol.apply(model, source, target)
+        sizes = protocol.sizes(source, target)
+        found = [
+            correct_predictions(moved, Batches(data, "test", sizes, batch_size=EVALUATION_BATCH, device=device))
+            for data in (jpeg, lossless)
+        ]
+        compressed, original = (100 * correct.double().numpy() for correct in found)
+        mean, half = interval([compressed - original])
+        row = {"checkpoint": checkpoint.stem, "protocol": name, "target": target, "n": len(original)}
+        row |= {"jpeg": compressed.mean(), "lossless": original.mean(), "difference": mean, "half_interval": half}
+        rows.append(row)
+    return rows
+
+
+def main(jpeg: Path, lossless: Path, data: Path, out: Path, *checkpoints: Path) -> None:
+    """Pair the images, test every model on both copies, and write the table."""
+    pair(jpeg, lossless, data)
+    copies = [load(f"parquet:{data / name}") for name in ("jpeg", "lossless")]
+    rows = [row for checkpoint in checkpoints for row in compare(checkpoint, *copies)]
+    out.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame(rows).round(2)
+    table.to_csv(out / "table.csv", index=False)
+    print(table.to_string(index=False))
+
+
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    main(*map(Path, sys.argv[1:]))
