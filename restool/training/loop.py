@@ -154,7 +154,7 @@ def _epoch(
         norms.turn_to(images.shape[-1])
         penalised = first + index >= recipe.alias_after * total
         logits, loss, excess = _losses(model, images, labels, recipe, size, penalised=penalised)
-        loss = loss + _enlarged_loss(model, enlarger.part_of(images, index), labels, recipe)
+        loss = loss + _enlarged_loss(model, enlarger.part_of(images, index), logits, recipe)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -175,26 +175,34 @@ def _losses(
     model: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe, size: int, *, penalised: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, the loss of a source batch, and the part of it that is the penalty, which may not count yet."""
-    logits, loss = _task_loss(model, images, labels, recipe)
+    logits = _logits(model, images, recipe)
+    loss = F.cross_entropy(logits, labels)
     if recipe.alias_penalty == "none" or not penalised:
         return logits, loss, torch.zeros_like(loss)
     excess = penalty(model, size, recipe.alias_penalty, recipe.alias_strength)
     return logits, loss + excess, excess
 
 
-def _enlarged_loss(model: nn.Module, enlarged: Tensor | None, labels: Tensor, recipe: Recipe) -> Tensor | float:
-    """What a part of the batch adds to its loss, enlarged, under the statistics of the source."""
+def _enlarged_loss(model: nn.Module, enlarged: Tensor | None, logits: Tensor, recipe: Recipe) -> Tensor | float:
+    """How far the answers to enlarged images are from those to the images themselves, which stay as they are.
+
+        mean over images of KL(p, q),    p = softmax(logits) of the source image, q of the enlarged one
+
+    The batch norms use the statistics of the source, which a re-queried model has.
+    """
     if enlarged is None:
         return 0.0
     with frozen(model):
-        return _task_loss(model, enlarged, labels[: len(enlarged)], recipe)[1]
+        found = _logits(model, enlarged, recipe).log_softmax(1)
+    expected = logits[: len(enlarged)].detach().log_softmax(1)
+    return F.kl_div(found, expected, reduction="batchmean", log_target=True)
 
 
-def _task_loss(model: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Logits, and their cross-entropy."""
+def _logits(model: nn.Module, images: Tensor, recipe: Recipe) -> Tensor:
+    """Computed in the precision of the recipe, and returned in that of the loss."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-        logits = model(images)
-    return logits, F.cross_entropy(logits.float() if logits.dtype == torch.bfloat16 else logits, labels)
+        logits: Tensor = model(images)
+    return logits.float() if logits.dtype == torch.bfloat16 else logits
 
 
 def _require_finite(loss: float, place: Place) -> None:

@@ -104,7 +104,9 @@ def normed() -> Normed:
     return Normed().double()
 
 
-def test_the_loss_adds_that_of_enlarged_images_under_the_statistics_of_the_source(batches, dataset):
+def test_the_loss_adds_how_far_enlarged_images_are_from_their_sources_under_the_statistics_of_the_source(
+    batches, dataset
+):
     model, plain, recipe = normed(), normed(), Recipe(batch_size=7, learning_rate=1e-12, enlarge=1.5, enlarge_share=1.0)
     history = train(model, batches, recipe, epochs=2, spec=SPEC, size=8, seed=4)
     mean, variance = torch.zeros(4).double(), torch.ones(4).double()
@@ -117,13 +119,15 @@ def test_the_loss_adds_that_of_enlarged_images_under_the_statistics_of_the_sourc
             hidden = plain.first(images.double())
             mean = 0.9 * mean + 0.1 * hidden.mean((0, 2, 3))
             variance = 0.9 * variance + 0.1 * hidden.var((0, 2, 3), correction=1)
-            loss = F.cross_entropy(plain.train()(images), labels)
+            logits = plain.train()(images)
+            loss = F.cross_entropy(logits, labels)
             if epoch == 1:
                 part = enlarger.part_of(images, step)
                 hidden = plain.first(part.double())
                 hidden = (hidden - mean[:, None, None]) / (variance[:, None, None] + 1e-5).sqrt()
                 hidden = F.dropout(hidden.relu(), 0.3)
-                loss = loss + F.cross_entropy(plain.head(hidden).mean((2, 3)), labels[: len(part)])
+                p, q = logits[: len(part)].softmax(1), plain.head(hidden).mean((2, 3)).softmax(1)
+                loss = loss + (p * (p / q).log()).sum(1).mean()
             total += loss.item() * len(labels) / 18
         assert figures["loss"] == pytest.approx(total, rel=1e-6)
     # a learning rate never falls below 1e-6, so the weights have moved a little
@@ -137,6 +141,32 @@ def test_its_gradient_moves_the_weights(batches):
     first, second = ALWAYS, Recipe(batch_size=7, enlarge=1.25, enlarge_share=1.0)
     models = [run(batches, recipe)[0].head.weight for recipe in (RECIPE, first, second)]
     assert (models[0] - models[1]).abs().max() > 1e-4 < (models[1] - models[2]).abs().max()
+
+
+class ByGrid(nn.Module):
+    """A network of its own for every grid: what one learns tells which images taught it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own, self.finer = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (self.own if images.shape[-1] == 8 else self.finer)(images.mean((2, 3)))
+
+
+def test_enlarged_images_learn_from_their_sources_and_teach_them_nothing(batches):
+    def trained(recipe: Recipe) -> ByGrid:
+        torch.manual_seed(2)
+        model = ByGrid()
+        train(model, batches, recipe, epochs=40, spec=SPEC, size=8, seed=4)
+        return model
+
+    alone, both = trained(RECIPE), trained(ALWAYS)
+    assert_same_bits(both.own, alone.own)
+    images = next(batches.epoch())[0]
+    answers = [layer(images.mean((2, 3))).softmax(1) for layer in (both.own, both.finer, alone.finer)]
+    far, near = ((answers[0] - other).abs().max() for other in (answers[2], answers[1]))
+    assert near < 0.2 * far
 
 
 def test_frozen_norms_use_what_they_know_and_go_on_as_they_were():
