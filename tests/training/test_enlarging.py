@@ -154,19 +154,16 @@ class ByGrid(nn.Module):
         return (self.own if images.shape[-1] == 8 else self.finer)(images.mean((2, 3)))
 
 
-def test_enlarged_images_learn_from_their_sources_and_teach_them_nothing(batches):
+def test_what_enlarged_images_should_answer_does_not_move_towards_what_they_do(batches):
     def trained(recipe: Recipe) -> ByGrid:
         torch.manual_seed(2)
         model = ByGrid()
-        train(model, batches, recipe, epochs=40, spec=SPEC, size=8, seed=4)
+        train(model, batches, recipe, **CHOICES)
         return model
 
     alone, both = trained(RECIPE), trained(ALWAYS)
     assert_same_bits(both.own, alone.own)
-    images = next(batches.epoch())[0]
-    answers = [layer(images.mean((2, 3))).softmax(1) for layer in (both.own, both.finer, alone.finer)]
-    far, near = ((answers[0] - other).abs().max() for other in (answers[2], answers[1]))
-    assert near < 0.2 * far
+    assert not torch.equal(both.finer.bias, alone.finer.bias)
 
 
 def test_frozen_norms_use_what_they_know_and_go_on_as_they_were():
