@@ -1,8 +1,9 @@
-"""Source images on finer grids, which the robust recipe learns beside those of the source.
+"""Source images on finer grids, to which the robust recipe learns to give the answers that it gives to the source.
 
 Nothing but a source image is ever shown, so the content of a target stays unseen; what is learnt is the grid. The
-batch norms keep the statistics of the source meanwhile: a re-queried model has no others, so the finer grid must learn
-to bring the same.
+answers to the source are the target and do not move: labels in their place make a network give up accuracy at the
+source for a task that it will never have. The batch norms keep the statistics of the source meanwhile: a re-queried
+model has no others, so the finer grid must learn to bring the same.
 """
 
 import math
