@@ -67,7 +67,6 @@ CELL = {
     "protocol": "source",
     "finetune_epochs": 0,
 }
-ROBUST = {"alias_penalty": "spectral", "enlarge": 2.0, "learning_rate": 0.5}
 
 Write = Callable[..., None]
 

@@ -1,14 +1,17 @@
 """Laws of a study's page: it shows the numbers of the records of its sweeps, with intervals that hold what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from restool.recipe import RECIPES
 from restool.report import read_records
 from restool.studies import read_study, write_page
 from restool.studies.page import interval
 
-ROBUST = {"alias_penalty": "spectral", "enlarge": 2.0, "learning_rate": 0.5}
+ROBUST = replace(RECIPES["robust"], learning_rate=0.5).identity
 
 
 def rows_of(page: str, heading: str) -> list[list[str]]:
