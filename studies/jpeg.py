@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from restool.data import Batches, Dataset, load
+from restool.data import Dataset, load
 from restool.studies.page import interval
 from restool.training import load_model
 from restool.transfer import resolve_protocol
-from restool.transfer.evaluate import EVALUATION_BATCH, correct_predictions
+from restool.transfer.cache import KernelCache
+from restool.transfer.evaluate import correct_by
 
 CLOSER = 0.5
 """An original is paired if its nearest JPEG differs by less than so much of what the second nearest differs by."""
@@ -56,14 +57,11 @@ def compare(checkpoint: Path, jpeg: Dataset, lossless: Dataset) -> list[dict[str
     """Accuracy of a model on both copies in percent, and the paired difference with half of its 95 % interval."""
     device = torch.device("cpu")
     model, stored = load_model(checkpoint, device)
-    source, rows = stored.spec.reference_size, []
+    rows, kernels = [], KernelCache()
     for name, target in CELLS:
-        target = target or source
-        protocol = resolve_protocol(name)
-        moved = protocol.apply(model, source, target)
-        sizes = protocol.sizes(source, target)
+        target, protocol = target or stored.spec.reference_size, resolve_protocol(name)
         found = [
-            correct_predictions(moved, Batches(data, "test", sizes, batch_size=EVALUATION_BATCH, device=device))
+            correct_by(protocol, model, stored.spec, data, target, device=device, kernels=kernels)
             for data in (jpeg, lossless)
         ]
         compressed, original = (100 * correct.double().numpy() for correct in found)

@@ -66,8 +66,12 @@ def test_the_identity_tells_the_first_fields_always_and_others_where_they_are_no
 @pytest.mark.parametrize(
     ("name", "number"),
     [
-        (name, 1)
-        for name in ("alias_after", "alias_strength", "enlarge", "enlarge_share", "learning_rate", "weight_decay")
+        ("alias_after", 1),
+        ("alias_strength", 1),
+        ("enlarge", 2),
+        ("enlarge_share", 0),
+        ("learning_rate", 1),
+        ("weight_decay", 1),
     ],
 )
 def test_a_number_is_the_same_whether_written_as_1_or_as_1_0(name, number):

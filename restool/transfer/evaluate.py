@@ -12,7 +12,7 @@ from restool.models import ModelSpec, find_model
 from restool.nn import calibrate
 from restool.transfer.cache import KernelCache
 from restool.transfer.fitting import require_size
-from restool.transfer.protocols import applicable, resolve_protocol
+from restool.transfer.protocols import Protocol, applicable, resolve_protocol
 
 EVALUATION_BATCH = 100
 """Models are tested on so many images at a time."""
@@ -46,6 +46,38 @@ def calibration_images(dataset: Dataset, sizes: tuple[int, ...], device: torch.d
         if index * EVALUATION_BATCH >= RECALIBRATION_IMAGES:
             return
         yield images
+
+
+def correct_by(
+    protocol: Protocol,
+    model: nn.Module,
+    spec: ModelSpec,
+    dataset: Dataset,
+    target: int,
+    *,
+    device: torch.device,
+    kernels: KernelCache,
+) -> Tensor:
+    """Whether a model classifies each test image correctly at a target, by a protocol that does not train: [N] bool.
+
+    Args:
+        protocol: how the model meets the target.
+        model: trained at `spec.reference_size`, on `device`.
+        spec: of the model.
+        dataset: with the model's channels and classes.
+        target: size in pixels.
+        device: to compute on.
+        kernels: those of the model so far.
+
+    Raises:
+        UsageError: the size does not fit the model, or the protocol does not apply.
+    """
+    source = spec.reference_size
+    sizes = protocol.sizes(source, target)
+    require_size(model, spec, sizes[-1], device)
+    images = calibration_images(dataset, sizes, device) if protocol.recalibrates else ()
+    moved = protocol.apply(model, source, target, calibration=images, kernels=kernels)
+    return correct_predictions(moved, Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=device))
 
 
 def evaluate_model(
@@ -84,18 +116,13 @@ def evaluate_model(
     if find_model(spec.name).dims != 2:
         raise UsageError(f"{spec.name} takes sequences, and data sets hold images; choose an image model")
     calibrate(model, device, torch.float32)
-    rows, source, kernels = [], spec.reference_size, KernelCache()
+    rows, kernels = [], KernelCache()
     for name in applicable(model) if protocols is None else protocols:
         protocol = resolve_protocol(name)
         if protocol.trains:
             raise UsageError(f"{name} trains the model, which an evaluation does not")
         for target in targets:
-            sizes = protocol.sizes(source, target)
-            require_size(model, spec, sizes[-1], device)
-            images = calibration_images(dataset, sizes, device) if protocol.recalibrates else ()
-            moved = protocol.apply(model, source, target, calibration=images, kernels=kernels)
-            batches = Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=device)
-            correct = correct_predictions(moved, batches)
+            correct = correct_by(protocol, model, spec, dataset, target, device=device, kernels=kernels)
             rows.append(
                 {"protocol": name, "target": target, "accuracy": float(correct.double().mean()), "n": len(correct)}
             )
