@@ -23,9 +23,9 @@ class Recipe:
         alias_penalty: what the aliasing penalty counts (see `restool.aliasing.penalty`), or none.
         alias_strength: factor of the aliasing penalty in the loss.
         batch_size: images a step.
-        enlarge: in the second half of the training some steps also enlarge source images, halfway to so many times
-            their size or all the way, and learn to answer them as the images themselves, so that the model learns finer
-            grids without any finer content; 1 for none (see `restool.training.enlarging`).
+        enlarge: in the second half of the training some steps also enlarge source images, up to so many times their
+            size, and learn to answer them as the images themselves, so that the model learns finer grids without any
+            finer content; 1 for none (see `restool.training.enlarging`).
         enlarge_share: part of the steps of the second half that does.
         learning_rate: peak rate of Adam.
         precision: of the forward pass. In bfloat16, convolutions and matrix products are computed in it (autocast);

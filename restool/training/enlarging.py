@@ -34,8 +34,11 @@ and 7 times; a factor of 1 teaches a blur that no target has."""
 
 
 def enlarged_sizes(size: int, times: float) -> tuple[int, ...]:
-    """Halfway to so many times the size and all the way, in whole pixels; those that are the size itself are not."""
-    return tuple(sorted({round(size * factor) for factor in ((1 + times) / 2, times)} - {size}))
+    """Every second size from so many times the size down to a quarter of the way to it; never the size itself.
+
+    A network that meets two sizes alone learns those two, and less of the sizes between and beyond.
+    """
+    return tuple(sorted({*range(round(size * times), round(size * (3 + times) / 4) - 1, -2)} - {size}))
 
 
 def enlarge(images: Tensor, size: int, sharpness: float, dataset: Dataset) -> Tensor:

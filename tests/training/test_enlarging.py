@@ -26,9 +26,16 @@ def grey_levels(images: Tensor, dataset) -> Tensor:
 
 @pytest.mark.parametrize(
     ("size", "times", "expected"),
-    [(16, 2.0, (24, 32)), (16, 1.5, (20, 24)), (12, 1.5, (15, 18)), (16, 1.05, (17,)), (16, 1.01, ()), (16, 1.0, ())],
+    [
+        (16, 2.0, (20, 22, 24, 26, 28, 30, 32)),
+        (16, 1.5, (18, 20, 22, 24)),
+        (12, 1.5, (14, 16, 18)),
+        (16, 1.05, (17,)),
+        (16, 1.01, ()),
+        (16, 1.0, ()),
+    ],
 )
-def test_images_are_enlarged_halfway_and_all_the_way(size, times, expected):
+def test_images_are_enlarged_to_every_second_size_from_a_quarter_of_the_way(size, times, expected):
     assert enlarged_sizes(size, times) == expected
 
 
