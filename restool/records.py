@@ -23,6 +23,22 @@ RECORD_FORMAT = 1
 MARKER = "restool.json"
 
 
+def correct_bits(packed: str, n: int) -> NDArray[np.bool_]:
+    """What a record says of each test image, as it was given to `write_record`: [n].
+
+    Args:
+        packed: `result.correct` of the record.
+        n: `result.n` of it.
+
+    Raises:
+        ValueError: not base64, or not as many bytes as n bits need.
+    """
+    raw = np.frombuffer(base64.b64decode(packed, validate=True), dtype=np.uint8)
+    if len(raw) != -(-n // 8):
+        raise ValueError(f"there are {len(raw)} bytes")
+    return np.unpackbits(raw, count=n).astype(bool)
+
+
 class BusyError(Exception):
     """Another process is at work on this key."""
 
@@ -97,12 +113,6 @@ class ResultsFolder:
             "environment": dict(environment),
         }
         write_atomically(self.record(key), (json.dumps(record, indent=1) + "\n").encode())
-
-    def correct(self, key: str) -> NDArray[np.bool_]:
-        """What the record of a cell says of each test image, as it was given to `write_record`: [N]."""
-        result = json.loads(self.record(key).read_text())["result"]
-        packed = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
-        return np.unpackbits(packed)[: result["n"]].astype(bool)
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:

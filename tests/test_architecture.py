@@ -18,8 +18,8 @@ TESTS = sorted(Path(__file__).resolve().parent.rglob("*.py"))
 COMMON = ["version", "errors", "files", "arguments", "devices", "modules", "recipe", "records"]
 """Importable by every layer but the kernels, and importing nothing but those before."""
 LAYERS = [
-    "kernels", "correlation", "nn", "aliasing", "models", "data", "training", "report", "analysis", "transfer",
-    "studies", "bench", "cli",
+    "kernels", "correlation", "nn", "aliasing", "models", "data", "training", "evidence", "report", "analysis",
+    "transfer", "studies", "bench", "cli",
 ]  # fmt: skip
 """Each may import those before it, and itself."""
 
@@ -27,7 +27,8 @@ ALLOWED = {layer: {*COMMON, *LAYERS[: index + 1]} for index, layer in enumerate(
 ALLOWED |= {common: set(COMMON[: index + 1]) for index, common in enumerate(COMMON)}
 ALLOWED["kernels"] = {"kernels"}
 ALLOWED["correlation"] = {*COMMON, "correlation"}
-ALLOWED["report"] = {*COMMON, "report"} - {"devices", "modules"}  # which load torch
+ALLOWED["evidence"] = {"evidence"}
+ALLOWED["report"] = {*COMMON, "evidence", "report"} - {"devices", "modules"}  # which load torch
 ALLOWED["interop"] = {"interop", "arguments", "errors", "models", "training"}
 ALLOWED["testing"] = {"kernels", "correlation", "nn", "aliasing"}
 ALLOWED["bench"] |= {"testing"}
@@ -36,8 +37,8 @@ ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = {"version", *LAYERS}  # loads them at first use
 
 WITHOUT_TORCH = [
-    "restool", "restool.cli", "restool.recipe", "restool.records", "restool.report", "restool.report.enlargement",
-    "restool.bench.harness.budget", "restool.bench.harness.record",
+    "restool", "restool.cli", "restool.recipe", "restool.records", "restool.evidence", "restool.report",
+    "restool.report.enlargement", "restool.bench.harness.budget", "restool.bench.harness.record",
 ]  # fmt: skip
 LONGEST_FILE, LONGEST_FUNCTION, USUAL_FILE = 300, 40, 120
 

@@ -1,4 +1,4 @@
-"""Records to numbers: one row a record, then one row per cell of the grid, averaged over its seeds."""
+"""Records to numbers: one row a record, then one row per cell of the grid, over its seeds, with intervals."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from restool import evidence
 from restool.errors import MissingDataError, UsageError
-from restool.records import RECORD_FORMAT
+from restool.records import RECORD_FORMAT, correct_bits
 
 IDENTITY = {
     "model": str,
@@ -19,17 +21,26 @@ IDENTITY = {
     "target": int,
     "seed": int,
 }
-MEASURED = ["accuracy", "n", "key"]
+MEASURED = ["accuracy", "n", "correct", "key"]
 SUMMARY = [
     "seeds",
     "n",
     "accuracy_percent",
-    "accuracy_sd_points",
-    "standard_error_points",
+    "accuracy_low_percent",
+    "accuracy_high_percent",
+    "accuracy_seed_error_points",
+    "accuracy_image_error_points",
     "source_accuracy_percent",
     "difference_points",
-    "difference_sd_points",
+    "difference_low_points",
+    "difference_high_points",
+    "difference_seed_error_points",
+    "difference_image_error_points",
+    "p",
+    "p_holm",
 ]
+SIGNIFICANT = 1 - evidence.CONFIDENCE
+"""Differences whose corrected p is below this are real; tables and figures mark the others."""
 PLAIN = ["requery", "bandlimit", "rescale", "interpolate", "position", "as-is", "resize"]
 SOFTENED = [f"{name}+soften" for name in PLAIN if name != "resize"]
 GIVEN = [*PLAIN, *SOFTENED]
@@ -77,40 +88,56 @@ def cell_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def summarise(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell: mean and spread over its seeds, in percent and percentage points.
+    """One row per cell, over its seeds, in percent and percentage points, with 95 % intervals (see `restool.evidence`).
 
-    The difference is a_target(seed) - a_source(seed), paired by seed among records of equal settings, then averaged;
-    it is blank unless every seed of the cell has its source record. `_sd` is the sample standard deviation over k seeds
-    (k - 1 in the denominator), blank for one seed. The standard error is sd / sqrt(k), and for one seed the binomial
-    sqrt(p (1 - p) / n), which knows of the test images only and not of training.
+    The difference is correct at the target minus correct at the source, paired by seed and image among records of equal
+    settings; it is blank unless every seed of the cell has its source record. `_seed_error` is the standard error over
+    seeds, blank for one seed, and `_image_error` that over test images; `_low` and `_high` are the ends of the interval
+    of both together. `p` is of no difference, and `p_holm` is corrected for all differences of equal settings.
 
     Args:
         frame: what `read_records` returns.
     """
     keys = cell_columns(frame)
     run = [*setting_columns(frame), "source", "seed"]
-    percent = 100 * frame["accuracy"]
-    at_source = percent.where(frame["protocol"] == "source")
-    paired = at_source.groupby([frame[name] for name in run], dropna=False, sort=False).transform("max")
-    values = frame.assign(accuracy=percent, at_source=paired, difference=percent - paired)
+    runs = frame.groupby(run, dropna=False, sort=False).ngroup()
+    sources = {runs[at]: at for at in frame.index[frame["protocol"] == "source"]}
+    bits = [correct_bits(packed, n) for packed, n in zip(frame["correct"], frame["n"], strict=True)]
     cell = frame.groupby(keys, dropna=False, sort=False).ngroup()
-    cells = values.groupby(cell).agg(
-        seeds=("accuracy", "size"),
-        n=("n", "first"),
-        accuracy_percent=("accuracy", "mean"),
-        accuracy_sd_points=("accuracy", "std"),
-        standard_error_points=("accuracy", "sem"),
-        source_accuracy_percent=("at_source", "mean"),
-        difference_points=("difference", "mean"),
-        difference_sd_points=("difference", "std"),
-        pairs=("difference", "count"),
-    )
-    p = cells["accuracy_percent"]
-    cells["standard_error_points"] = cells["standard_error_points"].fillna((p * (100 - p) / cells["n"]) ** 0.5)
-    incomplete = cells["pairs"] < cells["seeds"]
-    cells.loc[incomplete, ["source_accuracy_percent", "difference_points", "difference_sd_points"]] = np.nan
+    rows = []
+    for _, of_cell in frame.groupby(cell):
+        own = [sources.get(runs[at]) for at in of_cell.index]
+        rows.append(_estimates([bits[at] for at in of_cell.index], [bits[at] for at in own if at is not None]))
     # the keys come from the frame and not from the groups, where an integer beside null turns into a float
-    return pd.concat([frame[~cell.duplicated()].reset_index(drop=True)[keys], cells[SUMMARY]], axis=1)
+    measured = pd.DataFrame(rows).reindex(columns=SUMMARY[:-1])
+    summary = pd.concat([frame[~cell.duplicated()].reset_index(drop=True)[keys], measured], axis=1)
+    compared = [name for name in SUMMARY if name.startswith(("difference", "p"))][:-1]
+    summary.loc[summary["protocol"] == "source", compared] = np.nan  # of itself there is none
+    together = summary.groupby(setting_columns(summary), dropna=False, sort=False)["p"]
+    return summary.assign(p_holm=together.transform(lambda p: evidence.holm(p.to_numpy())))[[*keys, *SUMMARY]]
+
+
+def _estimates(correct: list[NDArray[np.bool_]], at_source: list[NDArray[np.bool_]]) -> dict[str, float]:
+    """The measured columns of a cell, of the bits of its seeds and of the source models of those seeds."""
+    found: dict[str, float] = {"seeds": len(correct), "n": len(correct[0])}
+    found |= _named("accuracy", "percent", evidence.accuracy(np.stack(correct)))
+    if len(at_source) == len(correct) and {len(bits) for bits in at_source} == {len(correct[0])}:
+        sources = np.stack(at_source).astype(float)
+        paired = evidence.difference(np.stack(correct) - sources)
+        found |= {"source_accuracy_percent": 100 * sources.mean(), "p": paired.p}
+        found |= _named("difference", "points", paired)
+    return found
+
+
+def _named(name: str, unit: str, estimate: evidence.Estimate) -> dict[str, float]:
+    """An estimate as columns."""
+    return {
+        f"{name}_{unit}": 100 * estimate.mean,
+        f"{name}_low_{unit}": 100 * estimate.low,
+        f"{name}_high_{unit}": 100 * estimate.high,
+        f"{name}_seed_error_points": 100 * estimate.seed_error,
+        f"{name}_image_error_points": 100 * estimate.image_error,
+    }
 
 
 def protocol_rank(protocol: str) -> int:
@@ -129,7 +156,7 @@ def _read_row(path: Path) -> dict[str, Any]:
     if problem:
         raise UsageError(f"record {path} {problem}: delete it and run the sweep again")
     row = {name: _plain(value) for name, value in record["cell"].items()}
-    return row | {"accuracy": record["result"]["accuracy"], "n": record["result"]["n"], "key": record["key"]}
+    return row | {name: record["result"][name] for name in ("accuracy", "n", "correct")} | {"key": record["key"]}
 
 
 def _problem(record: Any, stem: str) -> str | None:
@@ -149,7 +176,19 @@ def _problem(record: Any, stem: str) -> str | None:
     accuracy, n = result.get("accuracy"), result.get("n")
     if not isinstance(accuracy, int | float) or not 0 <= accuracy <= 1:
         return f"must have result.accuracy between 0 and 1, got {accuracy!r}"
-    return None if isinstance(n, int) and n > 0 else f"must have result.n above 0, got {n!r}"
+    if not isinstance(n, int) or n <= 0:
+        return f"must have result.n above 0, got {n!r}"
+    return _problem_of_bits(result.get("correct"), accuracy, n)
+
+
+def _problem_of_bits(correct: Any, accuracy: float, n: int) -> str | None:
+    """What keeps the bits of a record from being those of its accuracy, or None."""
+    try:
+        bits = correct_bits(correct, n)
+    except (TypeError, ValueError) as error:
+        return f"must have result.correct of {n} bits in base64 ({error})"
+    share = float(bits.mean())
+    return None if abs(share - accuracy) < 1e-9 else f"has accuracy {accuracy}, but {share} of its images are correct"
 
 
 def _plain(value: Any) -> Any:

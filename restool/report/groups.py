@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from restool.recipe import LATER
-from restool.report.frame import setting_columns
+from restool.report.frame import SIGNIFICANT, setting_columns
 
 NAMED = ["model", "dataset", "alias_penalty", "epochs", "limit"]
 """Every heading tells these settings; the others are in the heading only where groups differ in them."""
@@ -36,10 +36,10 @@ class Group:
     def targets(self) -> list[int]:
         return sorted(set(self.cells["target"]))
 
-    def source_accuracy(self, source: int) -> tuple[float, float] | None:
-        """Mean and spread over all seeds of the model trained at `source`, in percent, or None without a record."""
+    def at_source(self, source: int) -> "pd.Series[Any] | None":
+        """The row of the models trained at `source`, over all their seeds, or None without a record."""
         rows = self.sources[self.sources["source"] == source]
-        return None if rows.empty else (rows["accuracy_percent"].iloc[0], rows["accuracy_sd_points"].iloc[0])
+        return None if rows.empty else rows.iloc[0]
 
 
 def split(summary: pd.DataFrame) -> list[Group]:
@@ -73,6 +73,29 @@ def row_label(row: "pd.Series[Any]") -> str:
 def points(value: float) -> str:
     """A difference in percentage points with its sign; never a negative zero."""
     return f"{value:+z.1f}"
+
+
+def accuracy(row: "pd.Series[Any]") -> str:
+    """In percent, with half of its interval."""
+    return f"{row['accuracy_percent']:.1f} ± {_half(row, 'accuracy', 'percent'):.1f}"
+
+
+def judged(row: "pd.Series[Any]") -> str:
+    """The difference from the source accuracy in points, with half of its interval, and whether it is real."""
+    value = row["difference_points"]
+    if bool(pd.isna(value)):
+        return ""
+    real = "" if is_significant(row) else " n.s."
+    return f"{points(value)} ± {_half(row, 'difference', 'points'):.1f}{real}"
+
+
+def _half(row: "pd.Series[Any]", name: str, unit: str) -> float:
+    return (row[f"{name}_high_{unit}"] - row[f"{name}_low_{unit}"]) / 2
+
+
+def is_significant(row: "pd.Series[Any]") -> bool:
+    """Whether the difference from the source accuracy is real, corrected for the number of cells."""
+    return bool(row["p_holm"] < SIGNIFICANT)
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""Heat maps of transfer: what is lost before fine-tuning, and the accuracy after it."""
+"""Heat maps of transfer: what is lost at a target, before fine-tuning and after it, on one scale."""
 
 import io
 import math
@@ -13,10 +13,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import FuncNorm, Normalize
 from matplotlib.figure import Figure
 
-from restool.report.groups import Group, points, span
+from restool.report.groups import Group, is_significant, points, span
 
 CELL_WIDTH, CELL_HEIGHT = 0.62, 0.36
 """A cell measures so many inches in every figure, for which axes are placed by hand. All lengths are in inches."""
@@ -26,8 +26,6 @@ TITLE, PANEL_TITLE, TICKS, LABEL, BAR = 0.28, 0.22, 0.26, 0.2, 0.68
 LINE = 0.22
 """A line of the heading is so high."""
 
-SATURATION = 20.0
-"""Differences beyond this many points share one colour, so that a protocol at chance does not hide the others."""
 STYLE: list[Any] = ["default", {"font.size": 9, "pdf.fonttype": 42}]
 METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
 """A file leaves these entries out, because they would make its bytes depend on more than its records."""
@@ -35,20 +33,11 @@ METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "pdf": {"Creat
 
 @dataclass(frozen=True)
 class Section:
-    """Panels that share one colour scale: titles and tables, NaN where nothing was measured."""
+    """Panels by their titles: differences in points, NaN where nothing was measured, and what their cells say."""
 
     title: str
-    unit: str
-    cmap: str
-    norm: Normalize
-    signed: bool
     panels: dict[str, pd.DataFrame]
-
-    def text(self, value: float) -> str:
-        """A cell in words; blank where nothing was measured."""
-        if math.isnan(value):
-            return ""
-        return points(value).replace("-", "\N{MINUS SIGN}") if self.signed else f"{value:.1f}"
+    texts: dict[str, pd.DataFrame]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -69,7 +58,7 @@ class Section:
 
     @property
     def height(self) -> float:
-        return TITLE + self.shape[0] * self.pitch + LABEL + BAR
+        return TITLE + self.shape[0] * self.pitch + LABEL + LINE
 
     @property
     def pitch(self) -> float:
@@ -92,24 +81,40 @@ def render(figure: Figure, suffix: str) -> bytes:
 def draw(group: Group) -> Figure | None:
     """The heat map of a group, or None where it has no cell to show.
 
-    Before fine-tuning the cells hold the difference from the source accuracy in percentage points, on one colour scale
-    centred at 0; after fine-tuning they hold the accuracy in percent. With one source resolution the rows are the
-    protocols; with several there is a panel per protocol, whose rows are the source resolutions.
+    Cells hold the difference from the source accuracy in percentage points; those in brackets are not significant. All
+    panels share one colour scale, centred at 0, on which the depth of a colour is the root of the difference, so that
+    one point can be told from none and sixty from twenty. With one source resolution the rows are the protocols; with
+    several there is a panel per protocol, whose rows are the source resolutions.
     """
     sections = _sections(group)
     if not sections:
         return None
+    norm = _scale(sections)
     width = max(5.0, *(section.width for section in sections))
     heading = textwrap.wrap(group.heading, int(width * 11))
-    height = LINE * (len(heading) + 1) + sum(section.height + LINE for section in sections)
+    legend = textwrap.wrap(_legend(sections), int(width * 15))
+    height = LINE * (len(heading) + len(legend) + 2) + sum(section.height for section in sections) + BAR
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(width, height))
         top = _write(figure, height, heading, size=12, weight="bold")
         top = _write(figure, top, [_subtitle(group)], size=9.5)
         for section in sections:
-            _draw_section(figure, section, top - LINE / 2)
-            top -= section.height + LINE
+            _draw_section(figure, section, norm, top - LINE / 2)
+            top -= section.height
+        _draw_bar(_place(figure, 0, top - LINE / 2, 2.6, 0.1), norm)
+        _write(figure, top - LINE / 2 - BAR, legend, size=8.5)
     return figure
+
+
+def _legend(sections: list[Section]) -> str:
+    """What the brackets and the grey mean, where there are any."""
+    texts = [text for section in sections for table in section.texts.values() for text in table.to_numpy().ravel()]
+    told = []
+    if any(str(text).startswith("(") for text in texts):
+        told.append("In brackets: not significant, p at least 0.05 after Holm's correction for all cells.")
+    if any(np.isnan(section.values).any() for section in sections):
+        told.append("Grey: not measured.")
+    return " ".join(told)
 
 
 def _subtitle(group: Group) -> str:
@@ -121,29 +126,37 @@ def _subtitle(group: Group) -> str:
 
 
 def _sections(group: Group) -> list[Section]:
-    tuned = group.cells["finetune_epochs"] > 0
-    before = _panels(group, group.cells[~tuned].dropna(subset="difference_points"), "difference_points")
-    after = _panels(group, group.cells[tuned], "accuracy_percent")
-    sections = []
-    if before:
-        largest = group.cells["difference_points"][~tuned].abs().max()
-        limit = min(max(1.0, math.ceil(largest)), SATURATION)
-        title = "Zero-shot: accuracy at the target minus accuracy at the source"
-        unit = "percentage points vs source accuracy"
-        sections.append(Section(title, unit, "RdBu", Normalize(-limit, limit), True, before))
-    if after:
-        accuracy = group.cells["accuracy_percent"][tuned]
-        top = min(math.floor(accuracy.max()) + 1, 100)
-        norm = Normalize(min(math.floor(accuracy.min()), top - 1), top)
-        title = "After fine-tuning at the target: accuracy"
-        sections.append(Section(title, "accuracy in percent", "YlGnBu", norm, False, after))
-    return sections
+    """Before fine-tuning and after it."""
+    compared = group.cells.dropna(subset="difference_points")
+    compared = compared.assign(text=[_text(row) for _, row in compared.iterrows()])
+    tuned = compared["finetune_epochs"] > 0
+    titles = (
+        "Zero-shot: accuracy at the target minus accuracy at the source",
+        "After fine-tuning at the target",
+    )
+    parts = zip(titles, (compared[~tuned], compared[tuned]), strict=True)
+    return [
+        Section(title, _panels(group, cells, "difference_points"), _panels(group, cells, "text"))
+        for title, cells in parts
+        if len(cells)
+    ]
+
+
+def _text(row: "pd.Series[Any]") -> str:
+    """A cell in words, in brackets where it is not significant."""
+    text = points(row["difference_points"]).replace("-", "\N{MINUS SIGN}")
+    return text if is_significant(row) else f"({text})"
+
+
+def _scale(sections: list[Section]) -> FuncNorm:
+    """As far below 0 as above it, to the next multiple of 4 points, by the root."""
+    largest = max(np.nanmax(np.abs(section.values)) for section in sections)
+    limit = 4.0 * max(1, math.ceil(largest / 4))
+    return FuncNorm((lambda x: np.sign(x) * np.sqrt(np.abs(x)), lambda y: np.sign(y) * y**2), -limit, limit)
 
 
 def _panels(group: Group, cells: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
     """One untitled table of protocols for one source resolution, else a table of source resolutions per protocol."""
-    if cells.empty:
-        return {}
     names = {source: _source_name(group, source) for source in group.cells["source"].unique()}
     if len(names) == 1:
         table = cells.pivot(index="label", columns="target", values=column)
@@ -156,8 +169,8 @@ def _panels(group: Group, cells: pd.DataFrame, column: str) -> dict[str, pd.Data
 
 
 def _source_name(group: Group, source: int, word: str = "") -> str:
-    at_source = group.source_accuracy(source)
-    return f"{source} px ({word}{at_source[0]:.1f} %)" if at_source else f"{source} px"
+    at_source = group.at_source(source)
+    return f"{source} px" if at_source is None else f"{source} px ({word}{at_source['accuracy_percent']:.1f} %)"
 
 
 def _write(figure: Figure, top: float, lines: list[str], *, size: float, weight: str = "normal") -> float:
@@ -176,16 +189,15 @@ def _place(figure: Figure, left: float, top: float, width: float, height: float)
     )
 
 
-def _draw_section(figure: Figure, section: Section, top: float) -> None:
-    note = " (grey: not measured)" if np.isnan(section.values).any() else ""
-    _write(figure, top, [section.title + note], size=10)
+def _draw_section(figure: Figure, section: Section, norm: Normalize, top: float) -> None:
+    _write(figure, top, [section.title], size=10)
     top -= TITLE
-    (rows, columns), (width, height) = section.shape, section.panel_size
+    columns, (width, height) = section.shape[1], section.panel_size
     for index, (title, table) in enumerate(section.panels.items()):
         row, column = divmod(index, columns)
         panel_top = top - (row + 1) * section.pitch + TICKS + height
         ax = _place(figure, column * (width + GAP), panel_top, width, height)
-        _draw_panel(ax, section, table)
+        _draw_panel(ax, table, section.texts[title], norm)
         ax.set_title(title, fontsize=9.5)
         if index + columns >= len(section.panels):
             ax.set_xlabel("target resolution")
@@ -193,17 +205,15 @@ def _draw_section(figure: Figure, section: Section, top: float) -> None:
             ax.set_ylabel("source" if title else "")
         else:
             ax.set_yticks([])
-    bar_top = top - rows * section.pitch - LABEL - 0.12
-    _draw_bar(_place(figure, 0, bar_top, 2.6, 0.1), section)
 
 
-def _draw_panel(ax: Axes, section: Section, table: pd.DataFrame) -> None:
+def _draw_panel(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame, norm: Normalize) -> None:
     sns.heatmap(
         table,
         ax=ax,
-        cmap=section.cmap,
-        norm=section.norm,
-        annot=table.map(section.text),
+        cmap="RdBu",
+        norm=norm,
+        annot=texts.astype(object).where(texts.notna(), ""),
         fmt="",
         cbar=False,
         linewidths=1.5,
@@ -215,9 +225,13 @@ def _draw_panel(ax: Axes, section: Section, table: pd.DataFrame) -> None:
     ax.tick_params(length=0, labelrotation=0)
 
 
-def _draw_bar(ax: Axes, section: Section) -> None:
-    below, above = np.nanmin(section.values) < section.norm.vmin, np.nanmax(section.values) > section.norm.vmax
-    extend = ("both" if above else "min") if below else ("max" if above else "neither")
-    scale = ScalarMappable(section.norm, section.cmap)
-    bar = ax.figure.colorbar(scale, cax=ax, orientation="horizontal", extend=extend, label=section.unit)
+def _draw_bar(ax: Axes, norm: FuncNorm) -> None:
+    """The scale, marked where the root of the difference is at none, half and all of the largest."""
+    limit = float(norm.vmax or 0)
+    bar = ax.figure.colorbar(
+        ScalarMappable(norm, "RdBu"), cax=ax, orientation="horizontal", label="percentage points vs source accuracy"
+    )
+    marks = [-limit, -limit / 4, 0, limit / 4, limit]
+    bar.set_ticks(marks, labels=[f"{mark:g}".replace("-", "\N{MINUS SIGN}") for mark in marks])
+    bar.minorticks_off()
     bar.outline.set_visible(False)

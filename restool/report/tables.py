@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
-from restool.report.groups import Group, points, span
+from restool.report.groups import Group, accuracy, judged, plural, span
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -17,7 +18,8 @@ LATEX = {
 
 def csv(summary: pd.DataFrame) -> str:
     """The summary in long form, one row per cell; what was not measured is empty."""
-    return summary.round(6).to_csv(index=False, lineterminator="\n")
+    p_values = {name: summary[name].map(lambda p: float(f"{p:.6g}")) for name in ("p", "p_holm")}  # however small
+    return summary.round(6).assign(**p_values).to_csv(index=False, lineterminator="\n")
 
 
 def markdown(groups: Sequence[Group]) -> str:
@@ -36,7 +38,7 @@ def latex(groups: Sequence[Group]) -> str:
 
 
 def rows(group: Group) -> list[list[str]]:
-    """Header and body as text: accuracy in percent, its spread over seeds, the difference in points in brackets."""
+    """Header and body as text: accuracy in percent, in brackets the difference in points, each with its interval."""
     table = [["source", "protocol", "source accuracy", *(f"{target} px" for target in group.targets)]]
     compares = bool((group.cells["finetune_epochs"] > 0).any())
     for _, cells in group.cells.groupby(["source", "finetune_epochs", "label"], sort=False):
@@ -44,11 +46,12 @@ def rows(group: Group) -> list[list[str]]:
         source, epochs, protocol = cells[["source", "finetune_epochs", "label"]].iloc[0]
         if compares:
             protocol = f"{'after' if epochs else 'before'} fine-tuning ({protocol})"
-        at_source = group.source_accuracy(source)
-        line = [f"{source} px", protocol, _accuracy(*at_source) if at_source else ""]
+        at_source = group.at_source(source)
+        line = [f"{source} px", protocol, "" if at_source is None else accuracy(at_source)]
+        seeds = cells["seeds"].max() if at_source is None else at_source["seeds"]
         for target in group.targets:
             row = by_target.get(target)
-            line.append("" if row is None else _cell(row))
+            line.append("" if row is None else _cell(row, seeds))
         table.append(line)
     return table
 
@@ -57,29 +60,33 @@ def caption(group: Group) -> str:
     """What the numbers of a group mean, in sentences."""
     measured = group.cells if group.targets else group.sources
     seeds, images = span(measured["seeds"], "seed"), span(measured["n"], "test image")
-    several = measured["seeds"].max() > 1
-    text = f"Accuracy in percent on {images}, {'mean ± standard deviation over ' if several else ''}{seeds}"
+    text = f"Accuracy in percent on {images}, {seeds}"
     if group.targets:
-        text += "; in brackets the difference from the source accuracy in percentage points"
-        text += f"{', paired by seed' if several else ''}. Blank: not measured."
+        text += "; in brackets the difference from the source accuracy in percentage points, paired by seed and image"
     else:
-        at_source = [f"{_accuracy(*_mean(row))} at {row['source']} px" for _, row in group.sources.iterrows()]
-        text += f": {', '.join(at_source)}. No other resolution has been measured yet."
-    text += f" Standard error of an accuracy: at most {measured['standard_error_points'].max():.1f} points."
+        at_source = [f"{accuracy(row)} at {row['source']} px" for _, row in group.sources.iterrows()]
+        text += f": {', '.join(at_source)}. No other resolution has been measured yet"
+    text += f". {INTERVAL}"
+    if group.targets:
+        text += f" {MARK} Blank: not measured."
     return f"{text} Settings: {group.settings}." if group.settings else text
 
 
-def _mean(row: "pd.Series[float]") -> tuple[float, float]:
-    return row["accuracy_percent"], row["accuracy_sd_points"]
+INTERVAL = (
+    "After ± half of the 95 % interval: over seeds and test images together; for one seed over test images alone, "
+    "which tells nothing of another training."
+)
+MARK = "n.s.: not significant, p at least 0.05 after Holm's correction for all cells of the table."
 
 
-def _accuracy(mean: float, sd: float) -> str:
-    return f"{mean:.1f}" if pd.isna(sd) else f"{mean:.1f} ± {sd:.1f}"
+def fewer(row: "pd.Series[Any]", seeds: int) -> str:
+    """How many seeds a cell has, where it has fewer than that many."""
+    return f" [{plural(row['seeds'], 'seed')}]" if row["seeds"] < seeds else ""
 
 
-def _cell(row: "pd.Series[float]") -> str:
-    difference = row["difference_points"]
-    return _accuracy(*_mean(row)) + ("" if pd.isna(difference) else f" ({points(difference)})")
+def _cell(row: "pd.Series[Any]", seeds: int) -> str:
+    told = judged(row)
+    return accuracy(row) + (f" ({told})" if told else "") + fewer(row, seeds)
 
 
 def aligned(table: list[list[str]], left: int = 2) -> str:

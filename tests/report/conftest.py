@@ -1,11 +1,13 @@
 """Records as a sweep writes them, with the settings that a test does not name left at one value."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 SETTINGS = {
@@ -29,16 +31,22 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write() -> Write:
-    """A function (out, accuracy, n=1000, **fields of the cell) -> path of the record it wrote."""
+    """A function (out, accuracy, n=1000, **fields of the cell) -> path of the record; its first images are correct."""
 
-    def write_record(out: Path, accuracy: Any, n: Any = 1000, **cell: Any) -> Path:
+    def write_record(out: Path, accuracy: float, n: int = 1000, **cell: Any) -> Path:
         cell = SETTINGS | cell
+        correct = np.arange(n) < round(accuracy * n)
+        assert correct.mean() == pytest.approx(accuracy), "no number of images has this accuracy"
         key = hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:16]
         record = {
             "format": 1,
             "key": key,
             "cell": cell,
-            "result": {"accuracy": accuracy, "n": n, "correct": ""},
+            "result": {
+                "accuracy": correct.mean(),
+                "n": n,
+                "correct": base64.b64encode(np.packbits(correct).tobytes()).decode(),
+            },
             "timing": {"train_seconds": 1.0, "evaluate_seconds": 1.0},
             "environment": {"restool": "0.1.0", "device": "cpu"},
         }

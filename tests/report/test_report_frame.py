@@ -1,4 +1,4 @@
-"""Records to numbers, against figures worked out by hand and Python's own statistics."""
+"""Records to numbers, against figures worked out by hand, Python's own statistics and SciPy."""
 
 import json
 import math
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from restool.errors import MissingDataError, UsageError
 from restool.report import frame as report_frame
@@ -28,27 +29,69 @@ def test_difference_is_paired_by_seed(tmp_path, write):
     differences = [100 * (b - a) for a, b in zip(sources, targets, strict=True)]
     assert row["difference_points"] == pytest.approx(statistics.mean(differences))
     # the spread of differences tells pairing by seed from any other pairing, which has the same mean
-    assert row["difference_sd_points"] == pytest.approx(statistics.stdev(differences))
+    assert row["difference_seed_error_points"] == pytest.approx(statistics.stdev(differences) / math.sqrt(3))
+    # the images that every seed loses spread less than that, so the seeds alone decide the interval
+    assert row["difference_high_points"] - row["difference_points"] >= (
+        stats.t.ppf(0.975, 2) * statistics.stdev(differences) / math.sqrt(3)
+    )
     assert row["source_accuracy_percent"] == pytest.approx(92)
 
 
-def test_spread_and_standard_error_are_those_over_seeds(tmp_path, write):
+def test_the_errors_over_seeds_and_over_images_are_kept_apart(tmp_path, write):
     values = [0.81, 0.85, 0.8, 0.77]
     for seed, value in enumerate(values):
         write(tmp_path, value, seed=seed)
     [row] = cells(tmp_path)
     assert (row["seeds"], row["n"]) == (4, 1000)
     assert row["accuracy_percent"] == pytest.approx(100 * statistics.mean(values))
-    assert row["accuracy_sd_points"] == pytest.approx(100 * statistics.stdev(values))
-    assert row["standard_error_points"] == pytest.approx(100 * statistics.stdev(values) / math.sqrt(4))
+    assert row["accuracy_seed_error_points"] == pytest.approx(100 * statistics.stdev(values) / math.sqrt(4))
+    right = [round(1000 * value) for value in values]  # the first so many images of each seed
+    of_images = [sum(image < most for most in right) / 4 for image in range(1000)]
+    assert row["accuracy_image_error_points"] == pytest.approx(100 * statistics.stdev(of_images) / math.sqrt(1000))
 
 
-def test_one_seed_has_the_binomial_standard_error_and_no_spread(tmp_path, write):
+def test_one_seed_has_wilsons_interval_and_no_error_over_seeds(tmp_path, write):
     write(tmp_path, 0.9, n=400)
     [row] = cells(tmp_path)
-    assert row["standard_error_points"] == pytest.approx(1.5)  # sqrt(0.9 * 0.1 / 400) = 0.015
-    assert math.isnan(row["accuracy_sd_points"])
-    assert math.isnan(row["difference_sd_points"])
+    wilson = stats.binomtest(360, 400).proportion_ci(0.95, method="wilson")
+    assert row["accuracy_low_percent"] == pytest.approx(100 * wilson.low)
+    assert row["accuracy_high_percent"] == pytest.approx(100 * wilson.high)
+    assert row["accuracy_image_error_points"] == pytest.approx(1.5, abs=0.01)  # sqrt(0.9 * 0.1 / 400) = 0.015
+    assert math.isnan(row["accuracy_seed_error_points"])
+
+
+def test_two_equal_seeds_are_not_sure_of_the_test_set(tmp_path, write):
+    write(tmp_path, 0.9, n=400)
+    [one] = cells(tmp_path)
+    write(tmp_path, 0.9, n=400, seed=1)
+    [two] = cells(tmp_path)
+    assert two["accuracy_seed_error_points"] == 0
+    lengths = [row["accuracy_high_percent"] - row["accuracy_low_percent"] for row in (one, two)]
+    assert lengths[1] == pytest.approx(lengths[0], rel=0.02)
+
+
+def test_p_is_mcnemars_and_corrected_for_the_cells_of_equal_settings_alone(tmp_path, write):
+    write(tmp_path, 0.9)
+    losses = {28: 5, 32: 8, 36: 30}  # of 1000 images that the source model knows, and none gained
+    for target, lost in losses.items():
+        write(tmp_path, 0.9 - lost / 1000, target=target, protocol="requery")
+    write(tmp_path, 0.8, alias_penalty="gabor")
+    write(tmp_path, 0.794, alias_penalty="gabor", target=32, protocol="requery")
+    rows = {row["target"]: row for row in cells(tmp_path, protocol="requery", alias_penalty="none")}
+    exact = {target: 2 * 0.5**lost for target, lost in losses.items()}
+    assert {target: row["p"] for target, row in rows.items()} == pytest.approx(exact)
+    assert rows[36]["p_holm"] == pytest.approx(3 * exact[36])
+    assert rows[32]["p_holm"] == pytest.approx(2 * exact[32])
+    assert rows[28]["p_holm"] == pytest.approx(exact[28])
+    [alone] = cells(tmp_path, protocol="requery", alias_penalty="gabor")
+    assert alone["p_holm"] == pytest.approx(2 * 0.5**6)
+
+
+def test_a_source_has_no_difference_from_itself(tmp_path, write):
+    write(tmp_path, 0.9)
+    [row] = cells(tmp_path)
+    assert row["source_accuracy_percent"] == pytest.approx(90)
+    assert all(math.isnan(row[name]) for name in ("difference_points", "difference_low_points", "p", "p_holm"))
 
 
 @pytest.mark.parametrize(
@@ -127,6 +170,13 @@ MEND = "delete it and run the sweep again$"
         ({"result": {"accuracy": 91.2, "n": 10}}, "must have result.accuracy between 0 and 1, got 91.2"),
         ({"result": {"accuracy": float("nan"), "n": 10}}, "must have result.accuracy between 0 and 1, got nan"),
         ({"result": {"accuracy": 0.9, "n": 0}}, "must have result.n above 0, got 0"),
+        ({"result": {"accuracy": 0.5, "n": 8}}, r"must have result.correct of 8 bits in base64 \(.*\)"),
+        ({"result": {"accuracy": 0.5, "n": 8, "correct": "?!"}}, r"must have result.correct of 8 bits .*\)"),
+        ({"result": {"accuracy": 0.5, "n": 8, "correct": "8PA="}}, r"must have .* \(there are 2 bytes\)"),
+        (
+            {"result": {"accuracy": 0.6, "n": 8, "correct": "8A=="}},
+            "has accuracy 0.6, but 0.5 of its images are correct",
+        ),
     ],
 )
 def test_a_damaged_record_is_named_with_its_mend(tmp_path, write, changes, problem):
@@ -166,7 +216,7 @@ def test_one_cell_in_two_records_is_rejected(tmp_path, write):
 
 def test_seeds_of_a_cell_must_share_the_number_of_test_images(tmp_path, write):
     write(tmp_path, 0.9)
-    write(tmp_path, 0.9, n=999, seed=1)
+    write(tmp_path, 0.9, n=990, seed=1)
     with pytest.raises(
         UsageError, match=r"must have one number n of test images: delete them and run the sweep again$"
     ):

@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+import pytest
+
 from restool.report import read_records, summarise, tables, write_report
 from restool.report.groups import points, split
 from restool.report.tables import escape, markdown, rows
@@ -22,19 +24,33 @@ def test_tables_equal_the_committed_ones(study):
         assert path.read_text("utf-8") == (GOLDEN / path.name).read_text("utf-8")
 
 
-def test_table_holds_percent_spread_and_points(study):
+def test_table_holds_percent_points_intervals_and_marks(study):
     gabor, none = split(summarise(read_records(study)))
     assert rows(gabor) == [
         ["source", "protocol", "source accuracy", "28 px", "32 px"],
-        ["16 px", "requery", "90.0", "", "88.8 (-1.2)"],
-        ["20 px", "requery", "90.0", "90.5 (+0.5)", "88.8 (-1.2)"],
+        ["16 px", "requery", "90.0 ± 1.9", "", "88.8 ± 2.0 (-1.2 ± 0.7)"],
+        ["20 px", "requery", "90.0 ± 1.9", "90.5 ± 1.8 (+0.5 ± 0.5 n.s.)", "88.8 ± 2.0 (-1.2 ± 0.7)"],
     ]
     assert rows(none) == [
         ["source", "protocol", "source accuracy", "28 px", "32 px"],
-        ["16 px", "before fine-tuning (requery)", "91.0 ± 1.4", "83.0 ± 2.8 (-8.0)", "82.0 ± 2.8 (-9.0)"],
-        ["16 px", "before fine-tuning (resize)", "91.0 ± 1.4", "", "91.0 ± 1.4 (+0.0)"],
-        ["16 px", "after fine-tuning (10 epochs)", "91.0 ± 1.4", "", "92.5 ± 0.7 (+1.5)"],
+        [
+            "16 px",
+            "before fine-tuning (requery)",
+            "91.0 ± 13.4",
+            "83.0 ± 23.5 (-8.0 ± 12.7 n.s.)",
+            "82.0 ± 23.3 (-9.0 ± 12.7 n.s.)",
+        ],
+        ["16 px", "before fine-tuning (resize)", "91.0 ± 13.4", "", "91.0 ± 13.4 (+0.0 ± 0.2 n.s.)"],
+        ["16 px", "after fine-tuning (10 epochs)", "91.0 ± 13.4", "", "92.5 ± 6.6 (+1.5 ± 6.4 n.s.)"],
     ]
+
+
+def test_a_cell_with_fewer_seeds_than_its_source_says_so(tmp_path, write):
+    for seed in range(2):
+        write(tmp_path, 0.9, seed=seed)
+    write(tmp_path, 0.8, target=32, protocol="requery")
+    [group] = split(summarise(read_records(tmp_path)))
+    assert rows(group)[1][-1] == "80.0 ± 2.5 (-10.0 ± 1.9) [1 seed]"
 
 
 def test_csv_is_in_percent_and_points_with_plain_numbers(study):
@@ -50,8 +66,14 @@ def test_csv_is_in_percent_and_points_with_plain_numbers(study):
     assert row["learning_rate"] == "0.01"
     assert float(row["accuracy_percent"]) == 92.5
     assert float(row["difference_points"]) == 1.5
-    assert float(row["difference_sd_points"]) == 0.707107  # differences 2.0 and 1.0
-    assert float(row["standard_error_points"]) == 0.5
+    assert float(row["difference_seed_error_points"]) == 0.5  # differences 2.0 and 1.0
+    assert float(row["accuracy_seed_error_points"]) == 0.5
+
+
+def test_csv_keeps_the_digits_of_a_small_p(tmp_path, write):
+    write(tmp_path, 0.9)
+    write(tmp_path, 0.8, target=32, protocol="requery")
+    assert float(parse(tmp_path)[1]["p"]) == pytest.approx(2 * 0.5**100, rel=1e-5)
 
 
 def test_small_settings_and_integers_beside_nothing_keep_their_digits(tmp_path, write):
@@ -80,7 +102,7 @@ def test_headings_tell_groups_apart_by_what_differs(tmp_path, write):
 def test_a_source_alone_is_told_in_words(tmp_path, write):
     write(tmp_path, 0.9)
     text = markdown(split(summarise(read_records(tmp_path))))
-    assert "Accuracy in percent on 1000 test images, 1 seed: 90.0 at 16 px. No other resolution" in text
+    assert "Accuracy in percent on 1000 test images, 1 seed: 90.0 ± 1.9 at 16 px. No other resolution" in text
     assert "|" not in text
 
 
@@ -91,7 +113,8 @@ def test_fine_tuning_settings_are_part_of_the_row_label(tmp_path, write):
         write(tmp_path, 0.95, target=32, **tuned)
     [group] = split(summarise(read_records(tmp_path)))
     assert [row[1:] for row in rows(group)[1:]] == [
-        [f"after fine-tuning (1 epoch, learning rate {rate})", "90.0", "95.0 (+5.0)"] for rate in (0.001, 0.002)
+        [f"after fine-tuning (1 epoch, learning rate {rate})", "90.0 ± 1.9", "95.0 ± 1.4 (+5.0 ± 1.4)"]
+        for rate in (0.001, 0.002)
     ]
 
 

@@ -87,7 +87,7 @@ def write(tmp_path: Path) -> Write:
         cell = CELL | fields
         key = hashlib.sha256(json.dumps(cell).encode()).hexdigest()[:16]
         packed = base64.b64encode(np.packbits(np.array(bits, dtype=bool)).tobytes()).decode()
-        result = {"accuracy": sum(bits) / len(bits), "n": len(bits), "correct": packed}
+        result = {"accuracy": float(np.mean(bits)), "n": len(bits), "correct": packed}
         path = tmp_path / "out" / "records" / f"{key}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"format": 1, "key": key, "cell": cell, "result": result}))

@@ -1,0 +1,6 @@
+"""Whether a difference is real: intervals and tests over test images and seeds. Needs no torch."""
+
+from restool.evidence.intervals import Estimate, accuracy, difference, holm, mcnemar
+from restool.evidence.two_way import CONFIDENCE, Spread, spread
+
+__all__ = ["CONFIDENCE", "Estimate", "Spread", "accuracy", "difference", "holm", "mcnemar", "spread"]
