@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from restool.files import write_atomically
+from restool.report.comparison import Comparison, compare, parse_sides
 from restool.report.frame import read_records, summarise
 from restool.report.groups import split
-from restool.report.heatmap import draw, render
 from restool.report.tables import csv, latex, markdown
 
-__all__ = ["read_records", "summarise", "write_report"]
+__all__ = ["Comparison", "compare", "parse_sides", "read_records", "summarise", "write_report"]
 
 
 def write_report(out: Path) -> list[Path]:
@@ -24,6 +24,8 @@ def write_report(out: Path) -> list[Path]:
         MissingDataError: there are no records.
         UsageError: a record is damaged.
     """
+    from restool.report.heatmap import draw, render  # seaborn takes a second that only figures need
+
     summary = summarise(read_records(out))
     groups = split(summary)
     texts = {"table.md": markdown(groups), "table.csv": csv(summary), "table.tex": latex(groups)}

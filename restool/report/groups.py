@@ -98,6 +98,11 @@ def is_significant(row: "pd.Series[Any]") -> bool:
     return bool(row["p_holm"] < SIGNIFICANT)
 
 
+def told_p(p: float) -> str:
+    """A p value, with the sign between it and its name."""
+    return "< 0.0001" if p < 1e-4 else f"= {p:.2g}"
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from restool.report.groups import Group, accuracy, judged, plural, span
+from restool.report.comparison import PLACES, Comparison
+from restool.report.frame import SIGNIFICANT
+from restool.report.groups import Group, accuracy, judged, plural, points, span, told_p
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -54,6 +56,29 @@ def rows(group: Group) -> list[list[str]]:
             line.append("" if row is None else _cell(row, seeds))
         table.append(line)
     return table
+
+
+def comparison(found: Comparison) -> str:
+    """The verdict, and below it what it is made of: a row per cell."""
+    places = [str(name) for name in found.rows if name in PLACES or str(name).startswith(("protocol", "finetune_"))]
+    table = [[*places, "n", "seeds", "A", "B", "B - A, points", "p", "p (Holm)"]]
+    for row in found.rows.to_dict("records"):
+        half = (row["high_points"] - row["low_points"]) / 2
+        real = "" if row["p_holm"] < SIGNIFICANT else " n.s."
+        table.append(
+            [
+                *(f"{row[name]} px" if name in PLACES else str(row[name]) for name in places),
+                *(str(row["n"]), str(row["seeds"])),
+                *(f"{row['first_percent']:.1f}", f"{row['second_percent']:.1f}"),
+                f"{points(row['difference_points'])} ± {half:.1f}{real}",
+                *(told_p(row[name]).removeprefix("= ") for name in ("p", "p_holm")),
+            ]
+        )
+    sides = (
+        f"A is {found.first}, B is {found.second}. Accuracy in percent; B - A paired by seed and test image. {INTERVAL}"
+    )
+    left = f" Without a partner: {plural(found.left_out, 'record')}." if found.left_out else ""
+    return "\n\n".join([found.verdict, f"{sides} {MARK}{left}", aligned(table, left=len(places))])
 
 
 def caption(group: Group) -> str:

@@ -11,7 +11,7 @@ import pytest
 import restool as package
 
 HEAVY = {"torch", "torchvision", "numpy", "pandas", "matplotlib", "seaborn", "scipy", "PIL", "pyarrow", "safetensors"}
-COMMANDS = ["sweep", "finetune", "train", "evaluate", "report", "bench", "figure", "import", "ls"]
+COMMANDS = ["sweep", "finetune", "train", "evaluate", "report", "compare", "bench", "figure", "import", "ls"]
 COMMON = ["--model", "--dataset", "--train", "--seeds", "--epochs", "--limit", "--device", "--out", "--time-limit"]
 
 
@@ -44,6 +44,7 @@ def test_help_lists_every_command_and_where_to_start(restool):
         ("train", [*COMMON, "--json", "--alias-penalty"]),
         ("evaluate", ["FILE", "--test", "--dataset", "--protocols", "--limit", "--device", "--json"]),
         ("report", ["DIR", "--json"]),
+        ("compare", ["A", "B", "--fail-below", "--json"]),
         ("import", ["flexconv:FILE.pt", "--reference-size", "--out", "--json"]),
         ("figure", ["kernel"]),
         ("ls", ["models", "datasets", "runs"]),
