@@ -1,6 +1,18 @@
 """Whether a difference is real: intervals and tests over test images and seeds. Needs no torch."""
 
+from restool.evidence.curves import area, rank_correlation
 from restool.evidence.intervals import Estimate, accuracy, difference, holm, mcnemar
 from restool.evidence.two_way import CONFIDENCE, Spread, spread
 
-__all__ = ["CONFIDENCE", "Estimate", "Spread", "accuracy", "difference", "holm", "mcnemar", "spread"]
+__all__ = [
+    "CONFIDENCE",
+    "Estimate",
+    "Spread",
+    "accuracy",
+    "area",
+    "difference",
+    "holm",
+    "mcnemar",
+    "rank_correlation",
+    "spread",
+]

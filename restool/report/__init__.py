@@ -1,21 +1,24 @@
 """Tables and heat maps as a pure function of records: the same records give the same bytes."""
 
+from itertools import product
 from pathlib import Path
 
 from restool.files import write_atomically
 from restool.report.comparison import Comparison, compare, parse_sides
+from restool.report.curve import curves
 from restool.report.frame import read_records, summarise
 from restool.report.groups import split
 from restool.report.tables import csv, latex, markdown
 
-__all__ = ["Comparison", "compare", "parse_sides", "read_records", "summarise", "write_report"]
+__all__ = ["Comparison", "compare", "curves", "parse_sides", "read_records", "summarise", "write_report"]
 
 
 def write_report(out: Path) -> list[Path]:
-    """Write `table.md`, `table.csv`, `table.tex` and the heat maps of the records in `out/records`.
+    """Write the tables, `table.*` and `curves.csv`, and the figures of the records in `out/records`.
 
-    A heat map is `heatmap.png` and `heatmap.pdf`, or `heatmap-<settings>.*` where the records have several settings.
-    Heat maps of settings that have no record any more are removed. Nothing is written unless all of it could be made.
+    A figure is `heatmap.*` or, accuracy over the target size, `lines.*`, as PNG and PDF; `heatmap-<settings>.*` and
+    `lines-<settings>.*` where the records have several settings. Figures of settings that have no record any more are
+    removed. Nothing is written unless all of it could be made.
 
     Returns:
         The files written.
@@ -24,21 +27,26 @@ def write_report(out: Path) -> list[Path]:
         MissingDataError: there are no records.
         UsageError: a record is damaged.
     """
-    from restool.report.heatmap import draw, render  # seaborn takes a second that only figures need
+    # seaborn takes a second that only figures need
+    from restool.report.figures import render
+    from restool.report.heatmap import draw
+    from restool.report.lines import draw_lines
 
-    summary = summarise(read_records(out))
-    groups = split(summary)
+    records = read_records(out)
+    summary, along = summarise(records), curves(records)
+    groups = split(summary, along)
     texts = {"table.md": markdown(groups), "table.csv": csv(summary), "table.tex": latex(groups)}
+    texts |= {"curves.csv": csv(along)} if len(along) else {}
     files = {name: text.encode() for name, text in texts.items()}
     for group in groups:
-        figure = draw(group)
-        name = "heatmap" if len(groups) == 1 else f"heatmap-{group.slug}"
-        if figure is not None:
-            files |= {f"{name}.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
+        for kind, figure in (("heatmap", draw(group)), ("lines", draw_lines(group))):
+            name = kind if len(groups) == 1 else f"{kind}-{group.slug}"
+            if figure is not None:
+                files |= {f"{name}.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
     for name, content in files.items():
         write_atomically(out / name, content)
-    for pattern in ("heatmap.png", "heatmap.pdf", "heatmap-*.png", "heatmap-*.pdf"):
-        for path in out.glob(pattern):
+    for kind, suffix in product(("heatmap", "lines"), ("png", "pdf")):
+        for path in [*out.glob(f"{kind}.{suffix}"), *out.glob(f"{kind}-*.{suffix}")]:
             if path.name not in files:
                 path.unlink()
     return [out / name for name in files]

@@ -18,7 +18,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from restool.files import write_atomically
-from restool.report.heatmap import STYLE, render
+from restool.report.figures import STYLE, render
 
 TAPS = 11
 """The kernel has so many taps along each axis of the source grid, whose image has as many pixels."""

@@ -39,6 +39,20 @@ SUMMARY = [
     "p",
     "p_holm",
 ]
+CURVE = [
+    "targets",
+    "curve_seeds",
+    "area_points",
+    "area_low_points",
+    "area_high_points",
+    "worst_target",
+    "worst_points",
+    "worst_low_points",
+    "worst_high_points",
+    "rank_correlation",
+    "rank_correlation_low",
+    "rank_correlation_high",
+]
 SIGNIFICANT = 1 - evidence.CONFIDENCE
 """Differences whose corrected p is below this are real; tables and figures mark the others."""
 PLAIN = ["requery", "bandlimit", "rescale", "interpolate", "position", "as-is", "resize"]
@@ -77,7 +91,7 @@ def read_records(out: Path) -> pd.DataFrame:
 
 def setting_columns(frame: pd.DataFrame) -> list[str]:
     """Names of the settings that all cells of one group share; what starts with `finetune_` tells rows apart."""
-    own = {*IDENTITY, *MEASURED, *SUMMARY} - {"model", "dataset"}
+    own = {*IDENTITY, *MEASURED, *SUMMARY, *CURVE} - {"model", "dataset"}
     return [name for name in frame.columns if name not in own and not name.startswith("finetune_")]
 
 
@@ -99,15 +113,10 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         frame: what `read_records` returns.
     """
     keys = cell_columns(frame)
-    run = [*setting_columns(frame), "source", "seed"]
-    runs = frame.groupby(run, dropna=False, sort=False).ngroup()
-    sources = {runs[at]: at for at in frame.index[frame["protocol"] == "source"]}
     bits = [correct_bits(packed, n) for packed, n in zip(frame["correct"], frame["n"], strict=True)]
+    sources = source_records(frame)
     cell = frame.groupby(keys, dropna=False, sort=False).ngroup()
-    rows = []
-    for _, of_cell in frame.groupby(cell):
-        own = [sources.get(runs[at]) for at in of_cell.index]
-        rows.append(_estimates([bits[at] for at in of_cell.index], [bits[at] for at in own if at is not None]))
+    rows = [_estimates(frame, list(places), bits, sources) for places in frame.groupby(cell).indices.values()]
     # the keys come from the frame and not from the groups, where an integer beside null turns into a float
     measured = pd.DataFrame(rows).reindex(columns=SUMMARY[:-1])
     summary = pd.concat([frame[~cell.duplicated()].reset_index(drop=True)[keys], measured], axis=1)
@@ -117,14 +126,32 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     return summary.assign(p_holm=together.transform(lambda p: evidence.holm(p.to_numpy())))[[*keys, *SUMMARY]]
 
 
-def _estimates(correct: list[NDArray[np.bool_]], at_source: list[NDArray[np.bool_]]) -> dict[str, float]:
-    """The measured columns of a cell, of the bits of its seeds and of the source models of those seeds."""
-    found: dict[str, float] = {"seeds": len(correct), "n": len(correct[0])}
-    found |= _named("accuracy", "percent", evidence.accuracy(np.stack(correct)))
-    if len(at_source) == len(correct) and {len(bits) for bits in at_source} == {len(correct[0])}:
-        sources = np.stack(at_source).astype(float)
-        paired = evidence.difference(np.stack(correct) - sources)
-        found |= {"source_accuracy_percent": 100 * sources.mean(), "p": paired.p}
+def source_records(frame: pd.DataFrame) -> list[int | None]:
+    """For every record the place of that of its source model at the source, or None if there is none of as many images.
+
+    Args:
+        frame: what `read_records` returns.
+    """
+    runs = frame.groupby([*setting_columns(frame), "source", "seed"], dropna=False, sort=False).ngroup()
+    at_source = frame["protocol"] == "source"
+    sources = dict(zip(runs[at_source], frame.index[at_source], strict=True))
+    found = [sources.get(run) for run in runs]
+    counts = frame["n"].to_numpy()
+    return [at if at is not None and counts[at] == n else None for at, n in zip(found, counts, strict=True)]
+
+
+def _estimates(
+    frame: pd.DataFrame, places: list[int], bits: list[NDArray[np.bool_]], sources: list[int | None]
+) -> dict[str, float]:
+    """The measured columns of a cell, whose records have these places in the frame."""
+    correct = np.stack([bits[at] for at in places])
+    found: dict[str, float] = {"seeds": len(places), "n": correct.shape[1]}
+    found |= _named("accuracy", "percent", evidence.accuracy(correct))
+    own = [bits[at] for at in (sources[place] for place in places) if at is not None]
+    if len(own) == len(places):
+        at_source = np.stack(own).astype(float)
+        paired = evidence.difference(correct - at_source)
+        found |= {"source_accuracy_percent": 100 * at_source.mean(), "p": paired.p}
         found |= _named("difference", "points", paired)
     return found
 

@@ -24,6 +24,7 @@ class Group:
         cells: the rows of the summary but those of the source, with a column `label`: the protocol before fine-tuning,
             the epochs after it.
         sources: the rows of the summary that hold a source accuracy.
+        curves: what `restool.report.curves` gives along their targets, with the same labels.
     """
 
     heading: str
@@ -31,6 +32,7 @@ class Group:
     slug: str
     cells: pd.DataFrame
     sources: pd.DataFrame
+    curves: pd.DataFrame
 
     @property
     def targets(self) -> list[int]:
@@ -42,23 +44,30 @@ class Group:
         return None if rows.empty else rows.iloc[0]
 
 
-def split(summary: pd.DataFrame) -> list[Group]:
+def split(summary: pd.DataFrame, curves: pd.DataFrame) -> list[Group]:
     """Groups of equal settings in the order of the summary."""
     names = setting_columns(summary)
     varying = [name for name in names if name not in NAMED and summary[name].nunique(dropna=False) > 1]
+    of_settings = {str(key): found for key, found in curves.groupby(names, dropna=False, sort=False)}
     groups: list[Group] = []
-    for _, cells in summary.groupby(names, dropna=False, sort=False):
+    for key, cells in summary.groupby(names, dropna=False, sort=False):
         values = cells.iloc[0]
         told = [name for name in NAMED[2:] if name in names] + varying
         words = [f"{values['model']} on {values['dataset']}", *_phrases(values, told)]
         rest = [name for name in names if name not in {*NAMED, *varying}]
         heading = ", ".join(words)
         slug = _slug(heading, taken={group.slug for group in groups})
-        labelled = cells.assign(label=[row_label(row) for _, row in cells.iterrows()])
+        labelled = with_labels(cells)
         at_source = cells["protocol"] == "source"
         settings = ", ".join(_phrases(values, rest))
-        groups.append(Group(heading, settings, slug, labelled[~at_source], labelled[at_source]))
+        own = with_labels(of_settings.get(str(key), curves[:0]))
+        groups.append(Group(heading, settings, slug, labelled[~at_source], labelled[at_source], own))
     return groups
+
+
+def with_labels(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a summary with the column `label`."""
+    return rows.assign(label=[row_label(row) for _, row in rows.iterrows()])
 
 
 def row_label(row: "pd.Series[Any]") -> str:

@@ -1,6 +1,5 @@
 """Heat maps of transfer: what is lost at a target, before fine-tuning and after it, on one scale."""
 
-import io
 import math
 import textwrap
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import FuncNorm, Normalize
 from matplotlib.figure import Figure
 
+from restool.report.figures import STYLE
 from restool.report.groups import Group, is_significant, points, span
 
 CELL_WIDTH, CELL_HEIGHT = 0.62, 0.36
@@ -25,10 +25,6 @@ PAGE, GAP = 8.5, 0.3
 TITLE, PANEL_TITLE, TICKS, LABEL, BAR = 0.28, 0.22, 0.26, 0.2, 0.68
 LINE = 0.22
 """A line of the heading is so high."""
-
-STYLE: list[Any] = ["default", {"font.size": 9, "pdf.fonttype": 42}]
-METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
-"""A file leaves these entries out, because they would make its bytes depend on more than its records."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +64,6 @@ class Section:
     @property
     def values(self) -> np.ndarray:
         return np.concatenate([table.to_numpy(float).ravel() for table in self.panels.values()])
-
-
-def render(figure: Figure, suffix: str) -> bytes:
-    """The figure as a PNG or PDF file; equal figures give equal bytes."""
-    buffer = io.BytesIO()
-    with matplotlib.style.context(STYLE):
-        figure.savefig(buffer, format=suffix, dpi=180, metadata=METADATA[suffix], bbox_inches="tight", pad_inches=0.1)
-    return buffer.getvalue()
 
 
 def draw(group: Group) -> Figure | None:

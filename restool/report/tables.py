@@ -19,8 +19,9 @@ LATEX = {
 
 
 def csv(summary: pd.DataFrame) -> str:
-    """The summary in long form, one row per cell; what was not measured is empty."""
-    p_values = {name: summary[name].map(lambda p: float(f"{p:.6g}")) for name in ("p", "p_holm")}  # however small
+    """A summary or its curves in long form, one row each; what was not measured is empty."""
+    digits = [name for name in ("p", "p_holm") if name in summary]
+    p_values = {name: summary[name].map(lambda p: float(f"{p:.6g}")) for name in digits}  # however small
     return summary.round(6).assign(**p_values).to_csv(index=False, lineterminator="\n")
 
 
@@ -31,6 +32,8 @@ def markdown(groups: Sequence[Group]) -> str:
         sections += [f"## {group.heading}", caption(group)]
         if group.targets:
             sections.append(aligned(rows(group)))
+        if (group.curves["targets"] > 1).any():
+            sections += [CURVES, aligned(curve_rows(group.curves))]
     return "\n\n".join(sections) + "\n"
 
 
@@ -97,6 +100,26 @@ def caption(group: Group) -> str:
     return f"{text} Settings: {group.settings}." if group.settings else text
 
 
+def curve_rows(curves: pd.DataFrame, first: Sequence[str] = ()) -> list[list[str]]:
+    """Header and body of the table of curves with several targets; `first` are columns to begin with."""
+    table = [[*first, "source", "protocol", "targets", "area", "worst", "at", "rank correlation"]]
+    for row in curves[curves["targets"] > 1].to_dict("records"):
+        half = {name: (row[f"{name}_high_points"] - row[f"{name}_low_points"]) / 2 for name in ("area", "worst")}
+        line = [*(row[name] for name in first), f"{row['source']} px", row["label"], str(row["targets"])]
+        line.append(f"{points(row['area_points'])} ± {half['area']:.1f}")
+        line += [f"{points(row['worst_points'])} ± {half['worst']:.1f}", f"{row['worst_target']:.0f} px"]
+        low, high = row["rank_correlation_low"], row["rank_correlation_high"]
+        known = not pd.isna(row["rank_correlation"])
+        line.append(f"{row['rank_correlation']:+.2f} ({low:+.2f} to {high:+.2f})" if known else "")
+        table.append(line)
+    return table
+
+
+CURVES = (
+    "The curve over the targets in one number. Area: mean difference from the source accuracy along the logarithm of "
+    "size; worst: the least difference, with the interval of that cell; both in points. Rank correlation (Spearman) of "
+    "the difference with the size, with its bootstrap interval. Of the seeds that all targets have."
+)
 INTERVAL = (
     "After ± half of the 95 % interval: over seeds and test images together; for one seed over test images alone, "
     "which tells nothing of another training."

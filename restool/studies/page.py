@@ -7,10 +7,11 @@ import pandas as pd
 
 from restool.files import write_atomically
 from restool.recipe import DEFAULTS
-from restool.report import summarise
-from restool.report.groups import Group, accuracy, judged, plural, points, row_label, span
-from restool.report.heatmap import draw, render
-from restool.report.tables import INTERVAL, aligned, fewer
+from restool.report import curves, summarise
+from restool.report.figures import render
+from restool.report.groups import Group, accuracy, judged, plural, points, row_label, span, with_labels
+from restool.report.heatmap import draw
+from restool.report.tables import CURVES, INTERVAL, aligned, curve_rows, fewer
 from restool.studies.spec import Published, StudyFile, Sweep
 
 
@@ -26,12 +27,12 @@ def write_page(study: StudyFile, out: Path, records: pd.DataFrame) -> list[Path]
         The files written.
     """
     records = labelled(study, records)
-    summary = summarise(records)
+    summary, along = summarise(records), with_labels(curves(records))
     files: dict[str, bytes] = {}
-    figure = draw(_all_in_one(study, summary))
+    figure = draw(_all_in_one(study, summary, along))
     if figure is not None:
         files |= {f"study.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
-    files["README.md"] = page(study, records, summary, pictured=figure is not None).encode()
+    files["README.md"] = page(study, records, summary, along, pictured=figure is not None).encode()
     for name, content in files.items():
         write_atomically(out / name, content)
     return [out / name for name in files]
@@ -43,13 +44,15 @@ def labelled(study: StudyFile, records: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-def page(study: StudyFile, records: pd.DataFrame, summary: pd.DataFrame, *, pictured: bool) -> str:
-    """The page as Markdown, of the study's records and what `restool.report.summarise` makes of them."""
+def page(study: StudyFile, records: pd.DataFrame, summary: pd.DataFrame, along: pd.DataFrame, *, pictured: bool) -> str:
+    """The page as Markdown, of the study's records and what `summarise` and `curves` make of them."""
     sections = [f"# {study.name}", study.question]
     sections += [f"![{study.name}: difference from the source accuracy](study.png)"] if pictured else []
     sections += ["## What was run", _settings(study, records)]
     if len(summary):
         sections += ["## Measured", CAPTION, aligned(_measured(summary), left=3)]
+        if (along["targets"] > 1).any():
+            sections += [CURVES, aligned(curve_rows(along, ["sweep"]), left=3)]
         beside = [line for entry in study.published for line in _beside(entry, summary)]
         if beside:
             header = ["published", "sweep", "cell", "published", "measured", "n", "seeds"]
@@ -87,7 +90,7 @@ def _belongs(one: Sweep, records: pd.DataFrame) -> "pd.Series[bool]":
     return found & typed.isin(_sizes(one))
 
 
-def _all_in_one(study: StudyFile, summary: pd.DataFrame) -> Group:
+def _all_in_one(study: StudyFile, summary: pd.DataFrame, along: pd.DataFrame) -> Group:
     """All sweeps as one heat map, whose rows tell the sweep and its source accuracy."""
     at_source = summary[summary["protocol"] == "source"]
     told = {}
@@ -97,7 +100,7 @@ def _all_in_one(study: StudyFile, summary: pd.DataFrame) -> Group:
     labels = []
     for _, row in cells.iterrows():
         labels.append(f"{row['sweep']}{told.get(row['sweep'], '')}, {row_label(row)}")
-    return Group(study.name, "", "study", cells.assign(label=labels), at_source[:0])
+    return Group(study.name, "", "study", cells.assign(label=labels), at_source[:0], along)
 
 
 def _settings(study: StudyFile, records: pd.DataFrame) -> str:

@@ -11,13 +11,18 @@ import pytest
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
-from restool.report import read_records, summarise, write_report
-from restool.report.groups import split
+from restool.report import curves, read_records, summarise, write_report
+from restool.report.groups import Group, split
 from restool.report.heatmap import draw
 
 
+def groups(out: Path) -> list[Group]:
+    records = read_records(out)
+    return split(summarise(records), curves(records))
+
+
 def figures(out: Path) -> list[Figure | None]:
-    return [draw(group) for group in split(summarise(read_records(out)))]
+    return [draw(group) for group in groups(out)]
 
 
 def panels(figure: Figure) -> list[tuple[str, dict[tuple[str, str], str]]]:
@@ -151,7 +156,8 @@ def test_report_is_a_pure_function_of_cells_and_results(study, tmp_path_factory)
         record["cell"] = dict(sorted(record["cell"].items(), reverse=True))
         (other / "records" / path.name).write_text(json.dumps(record, indent=2))
     assert contents(other) == first
-    assert len(first) == 7
+    kinds = {name.split("-")[0].split(".")[0] for name in first}
+    assert kinds == {"table", "curves", "heatmap", "lines"}
 
 
 def test_matplotlib_settings_of_the_user_do_not_change_the_figure(pair):
@@ -164,13 +170,14 @@ def test_heat_maps_of_settings_without_records_are_removed(study, write):
     kept = study / "heatmap-of-mine.txt"
     kept.write_text("not ours")
     before = {path.name for path in write_report(study)}
-    stale = {name for name in before if name.startswith("heatmap-")}
-    assert len(stale) == 4
+    stale = {name for name in before if name.startswith(("heatmap-", "lines-"))}
+    assert len(stale) == 8  # of two settings
     for path in (study / "records").iterdir():
         if json.loads(path.read_text())["cell"]["alias_penalty"] != "none":
             path.unlink()
     after = {path.name for path in write_report(study)}
-    assert after == {"table.md", "table.csv", "table.tex", "heatmap.png", "heatmap.pdf"}
+    figures = {f"{kind}.{suffix}" for kind in ("heatmap", "lines") for suffix in ("png", "pdf")}
+    assert after == {"table.md", "table.csv", "table.tex", "curves.csv"} | figures
     assert {path.name for path in study.iterdir()} == after | {"records", kept.name}
 
 

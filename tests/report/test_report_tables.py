@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from restool.report import read_records, summarise, tables, write_report
-from restool.report.groups import points, split
+from restool.report import curves, read_records, summarise, tables, write_report
+from restool.report.groups import Group, points, split
 from restool.report.tables import escape, markdown, rows
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+def groups(out: Path) -> list[Group]:
+    records = read_records(out)
+    return split(summarise(records), curves(records))
 
 
 def parse(out: Path) -> list[dict[str, str]]:
@@ -25,7 +30,7 @@ def test_tables_equal_the_committed_ones(study):
 
 
 def test_table_holds_percent_points_intervals_and_marks(study):
-    gabor, none = split(summarise(read_records(study)))
+    gabor, none = groups(study)
     assert rows(gabor) == [
         ["source", "protocol", "source accuracy", "28 px", "32 px"],
         ["16 px", "requery", "90.0 ± 1.9", "", "88.8 ± 2.0 (-1.2 ± 0.7)"],
@@ -49,7 +54,7 @@ def test_a_cell_with_fewer_seeds_than_its_source_says_so(tmp_path, write):
     for seed in range(2):
         write(tmp_path, 0.9, seed=seed)
     write(tmp_path, 0.8, target=32, protocol="requery")
-    [group] = split(summarise(read_records(tmp_path)))
+    [group] = groups(tmp_path)
     assert rows(group)[1][-1] == "80.0 ± 2.5 (-10.0 ± 1.9) [1 seed]"
 
 
@@ -90,7 +95,7 @@ def test_a_difference_has_its_sign_and_no_negative_zero():
 def test_headings_tell_groups_apart_by_what_differs(tmp_path, write):
     for rate in (0.01, 0.02):
         write(tmp_path, 0.9, learning_rate=rate, limit=500, epochs=1)
-    text = markdown(split(summarise(read_records(tmp_path))))
+    text = markdown(groups(tmp_path))
     for rate in (0.01, 0.02):
         assert (
             f"## flexnet-3 on gabors, no aliasing penalty, 1 epoch, limited to 500 images, learning rate {rate}\n"
@@ -101,7 +106,7 @@ def test_headings_tell_groups_apart_by_what_differs(tmp_path, write):
 
 def test_a_source_alone_is_told_in_words(tmp_path, write):
     write(tmp_path, 0.9)
-    text = markdown(split(summarise(read_records(tmp_path))))
+    text = markdown(groups(tmp_path))
     assert "Accuracy in percent on 1000 test images, 1 seed: 90.0 ± 1.9 at 16 px. No other resolution" in text
     assert "|" not in text
 
@@ -111,7 +116,7 @@ def test_fine_tuning_settings_are_part_of_the_row_label(tmp_path, write):
     for rate in (0.001, 0.002):
         tuned = {"protocol": "finetune", "finetune_epochs": 1, "finetune_learning_rate": rate}
         write(tmp_path, 0.95, target=32, **tuned)
-    [group] = split(summarise(read_records(tmp_path)))
+    [group] = groups(tmp_path)
     assert [row[1:] for row in rows(group)[1:]] == [
         [f"after fine-tuning (1 epoch, learning rate {rate})", "90.0 ± 1.9", "95.0 ± 1.4 (+5.0 ± 1.4)"]
         for rate in (0.001, 0.002)

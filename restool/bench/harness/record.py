@@ -16,7 +16,7 @@ from restool.bench.harness.figure import draw
 from restool.bench.harness.table import markdown
 from restool.errors import MissingDataError, UsageError
 from restool.files import write_atomically
-from restool.report.heatmap import render
+from restool.report.figures import render
 
 BENCH_FORMAT = 1
 """This number is raised when a record comes to mean something else."""

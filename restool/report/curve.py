@@ -1,0 +1,56 @@
+"""Curves over the target size in one number each."""
+
+import numpy as np
+import pandas as pd
+
+from restool import evidence
+from restool.records import correct_bits
+from restool.report.frame import CURVE, cell_columns, source_records
+
+
+def curves(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per source and protocol of equal settings: what is lost along all its targets, with 95 % intervals.
+
+    `area_points` is the mean difference from the source accuracy along the logarithm of size, `worst_points` the least
+    difference, at `worst_target`, and `rank_correlation` Spearman's of the difference with the size, from three targets
+    on (see `restool.evidence`). All are of the seeds that every target has (`curve_seeds`) together with their source.
+
+    Args:
+        frame: what `restool.report.read_records` returns.
+    """
+    keys = [name for name in cell_columns(frame) if name != "target"]
+    sources = source_records(frame)
+    compared = frame[(frame["protocol"] != "source") & np.array([at is not None for at in sources])]
+    rows = []
+    for _, of_curve in compared.groupby(keys, dropna=False, sort=False):
+        targets: list[int] = sorted(set(of_curve["target"]))
+        seeds = set.intersection(*(set(of_curve["seed"][of_curve["target"] == target]) for target in targets))
+        if seeds:
+            places = {(row.target, row.seed): of_curve.index[at] for at, row in enumerate(of_curve.itertuples())}
+            of_targets = [[places[target, seed] for seed in sorted(seeds)] for target in targets]
+            table = np.array([[_change(frame, place, sources[place]) for place in of_seeds] for of_seeds in of_targets])
+            rows.append({name: of_curve[name].iloc[0] for name in keys} | _measured(table, targets))
+    return pd.DataFrame(rows, columns=[*keys, *CURVE]).astype({name: object for name in keys})
+
+
+def _change(frame: pd.DataFrame, place: int, source: int | None) -> np.ndarray:
+    """Correct minus correct at the source, of every image."""
+    packed, counts = frame["correct"], frame["n"]
+    at, own = (correct_bits(packed[row], counts[row]).astype(np.int8) for row in (place, source) if row is not None)
+    return at - own
+
+
+def _measured(table: np.ndarray, targets: list[int]) -> dict[str, float]:
+    """The measured columns of a curve, of differences [targets, seeds, images]."""
+    area = evidence.area(table, targets)
+    worst = int(table.mean((1, 2)).argmin())
+    of_worst = evidence.difference(table[worst])
+    found = {"targets": len(targets), "curve_seeds": table.shape[1]}
+    for name, estimate in (("area", area), ("worst", of_worst)):
+        found |= {f"{name}_points": 100 * estimate.mean}
+        found |= {f"{name}_low_points": 100 * estimate.low, f"{name}_high_points": 100 * estimate.high}
+    found["worst_target"] = targets[worst]
+    if len(targets) > 2:
+        rank = evidence.rank_correlation(table, targets)
+        found |= {"rank_correlation": rank.mean, "rank_correlation_low": rank.low, "rank_correlation_high": rank.high}
+    return found
