@@ -1,7 +1,7 @@
 """`restool evaluate`: a checkpoint at given sizes."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +24,7 @@ def evaluate(
     device: panels.Device = panels.DeviceChoice.auto,
     as_json: panels.Json = False,
 ) -> None:
-    """Test a checkpoint at given sizes and print the accuracies; nothing is written.
+    """Test a checkpoint at its source and at given sizes and print the accuracies; nothing is written.
 
     restool evaluate model.safetensors --test 28..36 --protocols requery,resize
     """
@@ -43,11 +43,23 @@ def evaluate(
     model, stored = load_model(checkpoint, chosen)
     data = load(dataset, data_dir=data_dir, download=download, limit=limit)
     how = asked or applicable(model)
-    with ProgressBars().activity(f"test {checkpoint.name}", len(how) * len(targets)) as watch:
+    with ProgressBars().activity(f"test {checkpoint.name}", 1 + len(how) * len(targets)) as watch:
         rows = evaluate_model(model, stored.spec, data, targets, protocols=how, device=chosen, step=watch.step)
     if as_json:
         print_json({"checkpoint": str(checkpoint), "source": stored.spec.reference_size, "rows": rows})
         return
+    _print(rows)
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    """The source, then a line for every protocol and target."""
+    from restool.report.groups import points
+
     width = max(len(row["protocol"]) for row in rows)
+    print(f"Percent of {rows[0]['n']} test images; in points, with its 95 % interval: the difference from the source.")
     for row in rows:
-        print(f"{row['protocol']:{width}}  {row['target']:3d} px  {100 * row['accuracy']:5.1f} %  ({row['n']} images)")
+        line = f"{row['protocol']:{width}}  {row['target']:3d} px  {row['accuracy_percent']:5.1f}"
+        if "difference_points" in row:
+            low, high = points(row["difference_low_points"]), points(row["difference_high_points"])
+            line += f"  {points(row['difference_points']):>5} ({low} to {high})"
+        print(line)

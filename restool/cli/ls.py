@@ -6,7 +6,7 @@ from dataclasses import asdict
 import typer
 
 from restool.cli.command import Command
-from restool.cli.output import print_rows
+from restool.cli.output import in_percent, print_rows
 from restool.cli.panels import DEFAULT_OUT, Json, OutArgument
 
 ls = typer.Typer(help="List models, data sets or the runs of a results folder.", no_args_is_help=True)
@@ -57,8 +57,7 @@ def runs(out: OutArgument = DEFAULT_OUT, as_json: Json = False) -> None:
     rows = []
     for path in sorted((out / "checkpoints").glob("*.safetensors")):
         stored = load_checkpoint(path)
-        accuracy = stored.history[-1].get("validation_accuracy") if stored.history else None
-        facts = stored.facts
+        facts, last = stored.facts, in_percent(stored.history[-1]) if stored.history else {}
         rows.append(
             {
                 "checkpoint": str(path),
@@ -69,7 +68,7 @@ def runs(out: OutArgument = DEFAULT_OUT, as_json: Json = False) -> None:
                 "seed": facts.get("seed"),
                 "epochs": stored.epoch,
                 "of": facts.get("trained_epochs"),
-                "validation_accuracy": accuracy,
+                "validation_accuracy_percent": last.get("validation_accuracy_percent"),
             }
         )
     if not rows:

@@ -9,9 +9,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+JSON_FORMAT = 1
+"""Every object that is printed holds this number, which is raised when a name of it comes to mean something else.
+Accuracies are in percent and differences in percentage points, as their names say."""
+
+
 def print_json(content: Any) -> None:
-    """One object on stdout."""
-    print(json.dumps(content, indent=1))
+    """One object on stdout, or a list."""
+    told = {"format": JSON_FORMAT} | content if isinstance(content, dict) else content
+    print(json.dumps(told, indent=1))
 
 
 def print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -23,6 +29,14 @@ def print_rows(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
     for line in [header, *lines]:
         print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def in_percent(figures: dict[str, Any]) -> dict[str, Any]:
+    """Figures of an epoch with accuracies in percent, under names that say so."""
+    return {
+        f"{name}_percent" if name.endswith("accuracy") else name: 100 * value if name.endswith("accuracy") else value
+        for name, value in figures.items()
+    }
 
 
 def plain_rows(frame: "pd.DataFrame") -> list[dict[str, Any]]:
@@ -57,6 +71,6 @@ def _text(value: Any) -> str:
         return ",".join(map(str, value))
     if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, float):  # an accuracy
-        return f"{100 * value:.1f} %"
+    if isinstance(value, float):
+        return f"{value:.1f}"
     return "-" if value is None else str(value)

@@ -2,7 +2,7 @@
 
 from restool.cli.command import tell
 from restool.cli.grid import study_config
-from restool.cli.output import print_json, say_time_is_over
+from restool.cli.output import in_percent, print_json, say_time_is_over
 from restool.cli.panels import Json, Place, Sources, takes_panels
 from restool.errors import ArgumentError, CellsFailedError
 from restool.recipe import Recipe
@@ -26,11 +26,12 @@ def train(sources: Sources, recipe: Recipe, place: Place, as_json: Json = False)
     result = train_sources(config, place.out, progress=progress, **place.choices)
     if result.timed_out:
         say_time_is_over("not all models are trained")
+    rows = [in_percent(row) for row in result.rows]
     if as_json:
-        print_json({"runs": result.rows})
+        print_json({"runs": rows})
     else:
-        for row in result.rows:
-            accuracy = 100 * row["validation_accuracy"]
+        for row in rows:
+            accuracy = row["validation_accuracy_percent"]
             print(f"{row['checkpoint']}  {row['source']} px, seed {row['seed']}, validation {accuracy:.1f} %")
     if result.failed:
         raise CellsFailedError(

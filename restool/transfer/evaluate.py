@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from restool import evidence
 from restool.data import Batches, Dataset
 from restool.errors import UsageError
 from restool.models import ModelSpec, find_model
 from restool.nn import calibrate
 from restool.transfer.cache import KernelCache
 from restool.transfer.fitting import require_size
-from restool.transfer.protocols import Protocol, applicable, resolve_protocol
+from restool.transfer.protocols import SOURCE, Protocol, applicable, resolve_protocol
 
 EVALUATION_BATCH = 100
 """Models are tested on so many images at a time."""
@@ -90,7 +91,7 @@ def evaluate_model(
     device: torch.device,
     step: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
-    """Accuracy of a trained model on the test images at every target by every protocol.
+    """Accuracy of a trained model on the test images at its source, and at every target by every protocol.
 
     Args:
         model: trained at `spec.reference_size`, on `device`.
@@ -99,10 +100,12 @@ def evaluate_model(
         targets: sizes in pixels.
         protocols: names; None for all that apply.
         device: to compute on.
-        step: called after every protocol and target.
+        step: called after the source, and after every protocol and target.
 
     Returns:
-        One dict per protocol and target: protocol, target, accuracy (a fraction), n.
+        One dict for the source, then one per protocol and target: protocol, target, n, accuracy_percent with the ends
+        of its 95 % interval (accuracy_low_percent, accuracy_high_percent), and, but for the source, the difference from
+        it in points, paired by image, with those of its own (difference_points, ...) and McNemar's p.
 
     Raises:
         UsageError: the images or a size do not fit the model, or a protocol does not apply.
@@ -116,15 +119,28 @@ def evaluate_model(
     if find_model(spec.name).dims != 2:
         raise UsageError(f"{spec.name} takes sequences, and data sets hold images; choose an image model")
     calibrate(model, device, torch.float32)
-    rows, kernels = [], KernelCache()
+    kernels = KernelCache()
+    own = correct_by(SOURCE, model, spec, dataset, spec.reference_size, device=device, kernels=kernels)
+    rows = [_row(SOURCE.name, spec.reference_size, own)]
+    step()
     for name in applicable(model) if protocols is None else protocols:
         protocol = resolve_protocol(name)
         if protocol.trains:
             raise UsageError(f"{name} trains the model, which an evaluation does not")
         for target in targets:
             correct = correct_by(protocol, model, spec, dataset, target, device=device, kernels=kernels)
-            rows.append(
-                {"protocol": name, "target": target, "accuracy": float(correct.double().mean()), "n": len(correct)}
-            )
+            changed = evidence.difference((correct.int() - own.int()).numpy())
+            difference = {"difference_points": 100 * changed.mean, "p": changed.p}
+            difference |= {"difference_low_points": 100 * changed.low, "difference_high_points": 100 * changed.high}
+            rows.append(_row(name, target, correct) | difference)
             step()
     return rows
+
+
+def _row(protocol: str, target: int, correct: Tensor) -> dict[str, Any]:
+    """The columns that every row of an evaluation has."""
+    found = evidence.accuracy(correct.numpy())
+    percent = {"accuracy": found.mean, "accuracy_low": found.low, "accuracy_high": found.high}
+    return {"protocol": protocol, "target": target, "n": len(correct)} | {
+        f"{name}_percent": 100 * value for name, value in percent.items()
+    }

@@ -82,8 +82,8 @@ def test_a_librarys_model_is_swept_and_fine_tuned_by_one_command(restool, here, 
     answer = restool("evaluate", checkpoint, "--test", "24", "--limit", "40", "--json")
     assert answer.status == 0, answer.err
     rows = json.loads(answer.out)["rows"]
-    assert {(row["protocol"], row["target"]): row["accuracy"] for row in rows} == {
-        case: pytest.approx(accuracy) for case, accuracy in found.items() if case[0] in expected
+    assert {(row["protocol"], row["target"]): row["accuracy_percent"] / 100 for row in rows} == {
+        case: pytest.approx(accuracy) for case, accuracy in found.items() if case[0] in {"source", *expected}
     }
 
 

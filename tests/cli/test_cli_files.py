@@ -177,6 +177,7 @@ def test_an_imported_checkpoint_evaluates_as_the_model_that_it_is(restool, here)
     answer = restool("import", "flexconv:model.pt", "--reference-size", "8", "--out", "model.safetensors", "--json")
     assert answer.status == 0, answer.err
     assert json.loads(answer.out) == {
+        "format": 1,
         "checkpoint": "model.safetensors",
         "name": spec.name,
         "classes": 10,

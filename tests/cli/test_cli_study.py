@@ -5,8 +5,10 @@ import re
 
 import pytest
 
+from restool.training import load_checkpoint
+
 PROTOCOLS = {"requery", "bandlimit", "rescale", "interpolate", "as-is", "resize", "bn-recalibrate", "finetune"}
-REPORT = ["heatmap.pdf", "heatmap.png", "table.csv", "table.md", "table.tex"]
+REPORT = ["curves.csv", "heatmap.pdf", "heatmap.png", "lines.pdf", "lines.png", "table.csv", "table.md", "table.tex"]
 
 
 def times(folder):
@@ -131,11 +133,16 @@ def test_evaluate_agrees_with_the_records_of_the_sweep(restool, swept):
         (r["cell"]["protocol"], r["cell"]["target"]): (r["result"]["accuracy"], r["result"]["n"])
         for r in records(swept).values()
     }
-    del stored["source", 8]
-    assert {(row["protocol"], row["target"]): (row["accuracy"], row["n"]) for row in answer["rows"]} == stored
-    text = restool(*arguments).out.splitlines()
-    assert len(text) == len(stored)
-    assert all(re.fullmatch(r"(as-is|resize) +1[02] px +\d+\.\d %  \(20 images\)", line) for line in text)
+    assert {(row["protocol"], row["target"]): (row["accuracy_percent"] / 100, row["n"]) for row in answer["rows"]} == {
+        cell: (pytest.approx(accuracy), n) for cell, (accuracy, n) in stored.items()
+    }
+    assert answer["rows"][0]["protocol"] == "source"
+    about, at_source, *text = restool(*arguments).out.splitlines()
+    assert about.startswith("Percent of 20 test images; ")
+    assert re.fullmatch(r"source +8 px +\d+\.\d", at_source)
+    moved = r"(as-is|resize) +1[02] px +\d+\.\d +[+-]\d+\.\d \([+-]\d+\.\d to [+-]\d+\.\d\)"
+    assert len(text) == len(stored) - 1
+    assert all(re.fullmatch(moved, line) for line in text), text
     assert times(swept) == before
 
 
@@ -144,7 +151,7 @@ def test_a_time_limit_stops_cleanly_and_the_same_command_goes_on(restool, swept,
     stopped = restool("sweep", *study_options, "--out", out, "--time-limit", "0.00001", "--json")
     assert stopped.status == 0
     assert stopped.message == "time limit reached, 5 of 5 cells are missing; run the same command to go on"
-    assert json.loads(stopped.out) == {"out": str(out), "files": [], "rows": []}
+    assert json.loads(stopped.out) == {"format": 1, "out": str(out), "files": [], "rows": []}
     assert not list(out.rglob("*.tmp"))
     assert restool("sweep", *study_options, "--out", out, "--time-limit", "90.5").status == 0
     assert {name: r["result"] for name, r in records(out).items()} == {
@@ -156,7 +163,7 @@ def test_a_time_limit_stops_train_too(restool, small, tmp_path):
     stopped = restool("train", *small, "--out", tmp_path / "new", "--time-limit", "0.00001", "--json")
     assert stopped.status == 0
     assert stopped.message == "time limit reached, not all models are trained; run the same command to go on"
-    assert json.loads(stopped.out) == {"runs": []}
+    assert json.loads(stopped.out) == {"format": 1, "runs": []}
 
 
 def test_cells_that_fail_end_in_status_3_and_the_table_of_the_others(restool, swept, study_options):
@@ -210,7 +217,9 @@ def test_ls_datasets_lists_the_built_in_one_first(restool):
 
 def test_ls_runs_says_what_was_trained_and_how_far(restool, swept):
     (row,) = json.loads(restool("ls", "runs", swept, "--json").out)
-    assert 0 <= row.pop("validation_accuracy") <= 1
+    [checkpoint] = (swept / "checkpoints").iterdir()
+    last = load_checkpoint(checkpoint).history[-1]["validation_accuracy"]
+    assert row.pop("validation_accuracy_percent") == pytest.approx(100 * last)
     assert row == {
         "checkpoint": str(next((swept / "checkpoints").iterdir())),
         "model": "flexnet[4,4]-conv3",
@@ -221,4 +230,6 @@ def test_ls_runs_says_what_was_trained_and_how_far(restool, swept):
         "epochs": 2,
         "of": 2,
     }
-    assert restool("ls", "runs", swept).out.splitlines()[1].endswith(" %")
+    header, line = restool("ls", "runs", swept).out.splitlines()
+    assert header.endswith("validation_accuracy_percent")
+    assert line.endswith(f" {100 * last:.1f}")

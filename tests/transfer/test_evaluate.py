@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from restool.data import Batches, Split
@@ -49,22 +50,36 @@ def test_rows_are_accuracies_by_protocol_and_target():
     model = spec.build().eval()
     rows = evaluate_model(model, spec, data, [6, 9], protocols=["resize", "interpolate"], device=CPU)
     assert [(row["protocol"], row["target"]) for row in rows] == [
+        ("source", 6),
         ("resize", 6),
         ("resize", 9),
         ("interpolate", 6),
         ("interpolate", 9),
     ]
+    own = None
     for row in rows:
         protocol, target = resolve_protocol(row["protocol"]), row["target"]
         moved, sizes = protocol.apply(model, 6, target), protocol.sizes(6, target)
         images, labels = zip(*Batches(data, "test", sizes, batch_size=17, device=CPU).epoch(), strict=True)
         with torch.no_grad():
-            hits = sum(int((moved(x).argmax(1) == y).sum()) for x, y in zip(images, labels, strict=True))
-        assert row["accuracy"] == pytest.approx(hits / 230)
+            correct = torch.cat([moved(x).argmax(1) == y for x, y in zip(images, labels, strict=True)]).int().numpy()
+        hits = int(correct.sum())
+        own = correct if row["protocol"] == "source" else own
+        wilson = stats.binomtest(hits, 230).proportion_ci(method="wilson")
         assert row["n"] == 230
-    assert rows[0]["accuracy"] == rows[2]["accuracy"]
+        assert row["accuracy_percent"] == pytest.approx(100 * hits / 230)
+        assert (row["accuracy_low_percent"], row["accuracy_high_percent"]) == pytest.approx(
+            (100 * wilson.low, 100 * wilson.high)
+        )
+        if row["protocol"] != "source":
+            lost, gained = int((correct < own).sum()), int((correct > own).sum())
+            assert row["difference_points"] == pytest.approx(100 * (gained - lost) / 230)
+            assert row["p"] == pytest.approx(stats.binomtest(lost, lost + gained).pvalue if lost + gained else 1)
+            assert row["difference_low_points"] < row["difference_points"] < row["difference_high_points"]
+    assert rows[0]["accuracy_percent"] == rows[1]["accuracy_percent"] == rows[3]["accuracy_percent"]
     every = evaluate_model(model, spec, data, [6], device=CPU)
-    assert [row["protocol"] for row in every] == ["bandlimit", "interpolate", "as-is", "resize", "bn-recalibrate"]
+    names = ["source", "bandlimit", "interpolate", "as-is", "resize", "bn-recalibrate"]
+    assert [row["protocol"] for row in every] == names
 
 
 @pytest.mark.parametrize("train", [30, 100, 250, 1024, 1030, 1300])

@@ -113,8 +113,8 @@ def test_a_checkpoint_is_refused_where_it_does_not_fit_and_evaluated_where_it_do
     def evaluate(size, protocol):
         return evaluate_model(model, spec, lab.dataset, [size], protocols=[protocol], device=torch.device("cpu"))
 
-    assert evaluate(8, "as-is")[0]["accuracy"] == evaluate(8, "resize")[0]["accuracy"]
-    assert 0 <= evaluate(12, "resize")[0]["accuracy"] <= 1
+    assert evaluate(8, "as-is")[1]["accuracy_percent"] == evaluate(8, "resize")[1]["accuracy_percent"]
+    assert 0 <= evaluate(12, "resize")[1]["accuracy_percent"] <= 100
     with pytest.raises(UsageError, match=f"^{FLAT} cannot take 2 images of 12 px: RuntimeError: [^\n]*$"):
         evaluate(12, "as-is")
 

@@ -46,7 +46,7 @@ def test_records_hold_what_the_checkpoints_give_by_hand(lab, finished):
             rows = evaluate_model(
                 model, checkpoint.spec, lab.dataset, [cell.target], protocols=[cell.protocol], device=device
             )
-            assert rows[0]["accuracy"] == accuracy
+            assert rows[1]["accuracy_percent"] == pytest.approx(100 * accuracy)
 
 
 def test_checkpoints_say_what_they_are(lab, finished):
