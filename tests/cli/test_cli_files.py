@@ -186,11 +186,9 @@ def test_an_imported_checkpoint_evaluates_as_the_model_that_it_is(restool, here)
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
     save_checkpoint(here / "own.safetensors", Checkpoint(spec=spec, model=model.state_dict()))
-    rows = [
-        json.loads(restool("evaluate", f"{name}.safetensors", "--test", "8,12", "--limit", "100", "--json").out)["rows"]
-        for name in ("model", "own")
-    ]
-    assert rows[0] == rows[1]
+    options = ("--test", "8,12", "--limit", "100", "--json")
+    imported, own = (restool("evaluate", f"{name}.safetensors", *options).out for name in ("model", "own"))
+    assert json.loads(imported)["rows"] == json.loads(own)["rows"]
 
 
 @contextlib.contextmanager
