@@ -17,6 +17,7 @@ _HOMES = {
     "StudyConfig": "restool.transfer",
     "build_model": "restool.models",
     "evaluate_model": "restool.transfer",
+    "results": "restool.report",
     "sweep": "restool.transfer",
     "train_sources": "restool.transfer",
 }

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from restool.arguments import LARGEST_SEED
 from restool.cli.command import tell
-from restool.cli.output import print_report, say_time_is_over
+from restool.cli.output import print_grid, say_time_is_over
 from restool.cli.panels import Grid, Place, Sources, TuningGrid
 from restool.cli.parsing import names, numbers, sizes, train_sizes
 from restool.errors import CellsFailedError
@@ -65,7 +65,7 @@ def run_grid(
     result = sweep(config, place.out, progress=progress, **place.choices)
     if result.timed_out:
         say_time_is_over(f"{len(result.missing)} of {len(result.cells)} cells are missing")
-    print_report(result.out, result.files, as_json=as_json)
+    print_grid(result.out, result.files, result.keys, as_json=as_json)
     if result.failed:
         raise CellsFailedError(
             f"{len(result.failed)} of {len(result.cells)} cells failed, see above; the same command tries them again"

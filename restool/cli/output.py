@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +51,34 @@ def print_files(files: list[Path]) -> None:
 
 
 def print_report(out: Path, files: list[Path], *, as_json: bool) -> None:
-    """The table of a folder whose report was written; without files, nothing was measured yet."""
-    from restool.report import read_records, summarise
+    """The tables of a folder whose report was written."""
+    from restool.report import results
 
     if as_json:
-        rows = plain_rows(summarise(read_records(out))) if files else []
-        print_json({"out": str(out), "files": [str(file) for file in files], "rows": rows})
-    elif files:
+        print_json({"out": str(out), "files": [str(file) for file in files], "rows": plain_rows(results(out))})
+    else:
         print((out / "table.md").read_text())
         print_files(files)
+
+
+def print_grid(out: Path, files: list[Path], keys: Collection[str], *, as_json: bool) -> None:
+    """The tables of the settings of some cells, and what else the folder holds; without files, nothing is there yet."""
+    from restool.report import of_equal_settings, read_records, summarise, tables_of
+
+    if as_json:
+        rows = plain_rows(summarise(of_equal_settings(read_records(out), keys))) if files else []
+        print_json({"out": str(out), "files": [str(file) for file in files], "rows": rows})
+    elif files:
+        told, others = tables_of(out, keys)
+        print(told)
+        print_files(files)
+        for heading in others:
+            print(f"{out} also holds {heading}", file=sys.stderr)
+        print(
+            f"next: look at {next(file for file in files if file.suffix == '.png')}; "
+            f"`restool compare {out}:protocol=A protocol=B` says whether a difference is real",
+            file=sys.stderr,
+        )
 
 
 def say_time_is_over(missing: str) -> None:

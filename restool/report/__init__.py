@@ -1,16 +1,49 @@
 """Tables and heat maps as a pure function of records: the same records give the same bytes."""
 
+from collections.abc import Collection
 from itertools import product
 from pathlib import Path
+
+import pandas as pd
 
 from restool.files import write_atomically
 from restool.report.comparison import Comparison, compare, parse_sides
 from restool.report.curve import curves
-from restool.report.frame import read_records, summarise
+from restool.report.frame import of_equal_settings, read_records, summarise
 from restool.report.groups import split
 from restool.report.tables import csv, latex, markdown
 
-__all__ = ["Comparison", "compare", "curves", "parse_sides", "read_records", "summarise", "write_report"]
+__all__ = [
+    "Comparison",
+    "compare",
+    "curves",
+    "of_equal_settings",
+    "parse_sides",
+    "read_records",
+    "results",
+    "summarise",
+    "tables_of",
+    "write_report",
+]
+
+
+def results(out: str | Path) -> pd.DataFrame:
+    """One row per cell of a results folder, in percent and points with intervals: see `summarise` for the columns.
+
+    Raises:
+        MissingDataError: there are no records.
+        UsageError: a record is damaged.
+    """
+    return summarise(read_records(Path(out)))
+
+
+def tables_of(out: Path, keys: Collection[str]) -> tuple[str, list[str]]:
+    """The tables of the settings that some records have, as Markdown, and the headings of all others of the folder."""
+    records = read_records(out)
+    shown = of_equal_settings(records, keys)
+    others = records[~records["key"].isin(shown["key"])].reset_index(drop=True)
+    told = markdown(split(summarise(shown), curves(shown)))
+    return told, [group.heading for group in split(summarise(others), curves(others))] if len(others) else []
 
 
 def write_report(out: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """Records to numbers: one row a record, then one row per cell of the grid, over its seeds, with intervals."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,17 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     summary.loc[summary["protocol"] == "source", compared] = np.nan  # of itself there is none
     together = summary.groupby(setting_columns(summary), dropna=False, sort=False)["p"]
     return summary.assign(p_holm=together.transform(lambda p: evidence.holm(p.to_numpy())))[[*keys, *SUMMARY]]
+
+
+def of_equal_settings(frame: pd.DataFrame, keys: Collection[str]) -> pd.DataFrame:
+    """The records that share all settings with some record of these keys.
+
+    Args:
+        frame: what `read_records` returns.
+        keys: of records.
+    """
+    settings = frame.groupby(setting_columns(frame), dropna=False, sort=False).ngroup()
+    return frame[settings.isin(settings[frame["key"].isin(list(keys))])].reset_index(drop=True)
 
 
 def source_records(frame: pd.DataFrame) -> list[int | None]:

@@ -11,7 +11,7 @@ from restool.correlation import METHODS, Method
 from restool.data import load
 from restool.devices import DeviceName, choose_device
 from restool.records import ResultsFolder
-from restool.report import read_records, summarise, write_report
+from restool.report import results, tables_of, write_report
 from restool.training import load_checkpoint
 from restool.transfer.cells import Cell, SourceRun
 from restool.transfer.config import StudyConfig
@@ -41,13 +41,18 @@ class SweepResult:
     files: list[Path]
 
     @property
+    def keys(self) -> set[str]:
+        """Of the cells of the grid."""
+        return {cell.key for cell in self.cells}
+
+    @property
     def table(self) -> pd.DataFrame:
         """One row per cell of the folder, averaged over seeds, in percent and points (see `report.summarise`)."""
-        return summarise(read_records(self.out))
+        return results(self.out)
 
     def __str__(self) -> str:
-        """The table as a reader wants it, or that there is none."""
-        return (self.out / "table.md").read_text() if self.files else f"no cell of {self.out} is done yet"
+        """The tables of its own settings as a reader wants them, or that there is none."""
+        return tables_of(self.out, self.keys)[0] if self.files else f"no cell of {self.out} is done yet"
 
 
 @dataclass(frozen=True)

@@ -233,3 +233,25 @@ def test_ls_runs_says_what_was_trained_and_how_far(restool, swept):
     header, line = restool("ls", "runs", swept).out.splitlines()
     assert header.endswith("validation_accuracy_percent")
     assert line.endswith(f" {100 * last:.1f}")
+
+
+def test_a_sweep_prints_its_own_settings_and_names_the_others_of_its_folder(restool, swept, study_options):
+    answer = restool("sweep", *study_options, "--learning-rate", "0.5", "--out", swept)
+    assert answer.status == 0, answer.err
+    heading = "## flexnet[4,4]-conv3 on gabors, no aliasing penalty, 2 epochs, limited to 20 images"
+    assert [line for line in answer.out.splitlines() if line.startswith("## ")] == [heading]
+    assert "learning rate 0.5." in answer.out
+    assert f"{swept} also holds {heading[3:]}\n" in answer.err
+    assert answer.err.splitlines()[-1].startswith("next: look at ")
+    rows = json.loads(restool("sweep", *study_options, "--learning-rate", "0.5", "--out", swept, "--json").out)["rows"]
+    assert {row["learning_rate"] for row in rows} == {0.5}
+    assert len(rows) == 5
+    assert (swept / "table.md").read_text().count("\n## ") == 2
+
+
+def test_a_run_that_measured_nothing_yet_prints_no_table_of_others(restool, swept, study_options):
+    options = (*study_options, "--learning-rate", "0.25", "--out", swept, "--time-limit", "0.00001")
+    answer = restool("sweep", *options)
+    assert answer.status == 0
+    assert "## " not in answer.out
+    assert json.loads(restool("sweep", *options, "--json").out)["rows"] == []

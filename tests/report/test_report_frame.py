@@ -6,9 +6,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from scipy import stats
 
+import restool
 from restool.errors import MissingDataError, UsageError
 from restool.report import frame as report_frame
 from restool.report import read_records, summarise
@@ -234,3 +236,8 @@ def test_a_folder_without_records_says_how_to_make_them(tmp_path, made):
 
 def test_reports_know_every_protocol_and_show_them_in_one_order():
     assert [name for name in report_frame.PROTOCOLS if name in PROTOCOLS] == list(PROTOCOLS)
+
+
+def test_results_are_the_summary_of_a_folder(tmp_path, write):
+    write(tmp_path, 0.9)
+    pd.testing.assert_frame_equal(restool.results(str(tmp_path)), summarise(read_records(tmp_path)))
