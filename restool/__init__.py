@@ -23,8 +23,8 @@ _HOMES = {
 }
 """The names of this package that are defined in others."""
 _SUBPACKAGES = {
-    "aliasing", "analysis", "bench", "cli", "correlation", "data", "errors", "interop", "kernels", "models", "nn",
-    "recipe", "report", "studies", "testing", "training", "transfer",
+    "aliasing", "analysis", "bench", "cli", "correlation", "data", "diagnosis", "errors", "evidence", "interop",
+    "kernels", "models", "nn", "recipe", "report", "studies", "testing", "training", "transfer",
 }  # fmt: skip
 
 __all__ = ["__version__", *_HOMES]

@@ -19,7 +19,7 @@ COMMON = ["version", "errors", "files", "arguments", "devices", "modules", "reci
 """Importable by every layer but the kernels, and importing nothing but those before."""
 LAYERS = [
     "kernels", "correlation", "nn", "aliasing", "models", "data", "training", "evidence", "report", "analysis",
-    "transfer", "studies", "bench", "cli",
+    "transfer", "diagnosis", "studies", "bench", "cli",
 ]  # fmt: skip
 """Each may import those before it, and itself."""
 

@@ -9,6 +9,7 @@ import typer
 from restool.cli.bench import bench
 from restool.cli.command import Command, Failure
 from restool.cli.compare import compare
+from restool.cli.diagnose import diagnose
 from restool.cli.evaluate import evaluate
 from restool.cli.figure import figure
 from restool.cli.finetune import finetune
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (sweep, finetune, train, evaluate, report, compare):
+for command in (sweep, finetune, train, evaluate, diagnose, report, compare):
     app.command(cls=Command)(command)
 app.command("import", cls=Command)(import_)
 app.add_typer(figure, name="figure")

@@ -109,14 +109,14 @@ def requery(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> Facto
 
 def bandlimit(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> FactoredKernel:
     """The kernel sampled on the source grid and interpolated to the target grid by Lanczos-3, scaled by pixel area."""
-    kernel = layer.factored(_source_size(size, scale))
+    kernel = layer.factored(source_size(size, scale))
     return FactoredKernel(kernel.coefficients, resample_kernel(kernel.basis[None], scale, "lanczos3")[0])
 
 
 def as_is(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> FactoredKernel:
     """The taps of the source grid, unchanged."""
-    return layer.factored(_source_size(size, scale))
+    return layer.factored(source_size(size, scale))
 
 
-def _source_size(size: Sequence[int], scale: float) -> tuple[int, ...]:
+def source_size(size: Sequence[int], scale: float) -> tuple[int, ...]:
     return tuple(max(round(n / scale), 1) for n in size)

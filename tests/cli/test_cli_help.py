@@ -11,7 +11,8 @@ import pytest
 import restool as package
 
 HEAVY = {"torch", "torchvision", "numpy", "pandas", "matplotlib", "seaborn", "scipy", "PIL", "pyarrow", "safetensors"}
-COMMANDS = ["sweep", "finetune", "train", "evaluate", "report", "compare", "bench", "figure", "import", "ls"]
+COMMANDS = ["sweep", "finetune", "train", "evaluate", "diagnose", "report", "compare", "study", "bench", "figure"]
+COMMANDS += ["import", "ls"]
 COMMON = ["--model", "--dataset", "--train", "--seeds", "--epochs", "--limit", "--device", "--out", "--time-limit"]
 
 
@@ -43,6 +44,7 @@ def test_help_lists_every_command_and_where_to_start(restool):
         ("finetune", [*COMMON, "--test", "--protocols", "--source-epochs", "--dry-run", "--json", "--alias-penalty"]),
         ("train", [*COMMON, "--json", "--alias-penalty"]),
         ("evaluate", ["FILE", "--test", "--dataset", "--protocols", "--limit", "--device", "--json"]),
+        ("diagnose", ["FILE", "--to", "--dataset", "--limit", "--device", "--json"]),
         ("report", ["DIR", "--json"]),
         ("compare", ["A", "B", "--fail-below", "--json"]),
         ("import", ["flexconv:FILE.pt", "--reference-size", "--out", "--json"]),

@@ -1,0 +1,185 @@
+"""Figures of every layer: its kernel on both grids, its response to the same images, and its batch norms."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from restool.aliasing import energies, report
+from restool.correlation import FactoredKernel
+from restool.diagnosis.causes import uncropped
+from restool.modules import named_layers
+from restool.nn import ContinuousConv
+
+NORM = nn.modules.batchnorm._BatchNorm
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerFigures:
+    """A layer that convolves, from the source's grid to the target's; what does not apply is None.
+
+    Attributes:
+        layer: its name.
+        source_taps, target_taps: along the longest axis.
+        above_nyquist: part of its kernel's energy above the source's Nyquist frequency.
+        bound: the highest frequency that the kernel network can reach, over the source's Nyquist frequency.
+        sum_change: relative change of the kernels' sums over taps, times pixel area, over all channel pairs.
+        sum_change_by_crop: of that the part that the taps left out make.
+        response: |R_t - R_s| / |R_s| of its responses to the same images, R_t averaged over the source's pixels.
+        growth: `response` minus that of the layer before it (for the first, itself).
+    """
+
+    layer: str
+    source_taps: int | None = None
+    target_taps: int | None = None
+    above_nyquist: float | None = None
+    bound: float | None = None
+    sum_change: float | None = None
+    sum_change_by_crop: float | None = None
+    response: float | None = None
+    growth: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormFigures:
+    """A batch norm: what comes in at the target, in terms of the statistics that it keeps.
+
+    Attributes:
+        layer: its name.
+        shift: mean over channels of |mean - kept mean| / kept deviation.
+        spread: geometric mean over channels of deviation / kept deviation.
+    """
+
+    layer: str
+    shift: float
+    spread: float
+
+
+def compare_layers(
+    at_source: nn.Module, at_target: nn.Module, trained: nn.Module, images: Tensor, larger: Tensor
+) -> tuple[list[LayerFigures], list[NormFigures]]:
+    """Figures of the layers that convolve over space, and of the batch norms, of a model.
+
+    Args:
+        at_source: the model for the source, in evaluation mode.
+        at_target: the same for the target, with layers of the same names.
+        trained: the model as it was trained, which holds the continuous layers.
+        images: [B, C, s, s], at the source.
+        larger: [B, C, t, t], the same at the target.
+    """
+    names = [name for name, layer in trained.named_modules() if _convolves(layer)]
+    kernels = _kernel_figures(trained, images.shape[-1], larger.shape[-1])
+    norms = [name for name, _ in named_layers(trained, NORM)]
+    with _outputs(at_source, names) as here, _inputs(at_target, norms) as entering:
+        at_source(images)
+        with _outputs(at_target, names) as there:
+            at_target(larger)
+    found, before = [], 0.0
+    for name in names:
+        figures = kernels.get(name, {})
+        if name in here and name in there and here[name].dim() == 4:
+            size = here[name].shape[2], here[name].shape[3]
+            response = _relative(F.adaptive_avg_pool2d(there[name], size), here[name])
+            figures |= {"response": response, "growth": response - before}
+            before = response
+        found.append(LayerFigures(layer=name, **figures))
+    kept = dict(named_layers(at_target, NORM))
+    return found, [_norm_figures(name, kept[name], entering[name]) for name in norms if name in entering]
+
+
+def _convolves(layer: nn.Module) -> bool:
+    """Whether a layer's output depends on the pixel grid."""
+    return isinstance(layer, ContinuousConv) or (isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1)
+
+
+def _kernel_figures(model: nn.Module, source: int, target: int) -> dict[str, dict[str, Any]]:
+    """What can be told of continuous layers from their kernels alone, by name."""
+    layers = {name: layer for name, layer in named_layers(model, ContinuousConv) if not layer.causal}
+    if not layers:
+        return {}
+    energy = {each.layer: float(each.ratio) for each in energies(model, source)}
+    bounds = _bounds(model, source)
+    found: dict[str, dict[str, Any]] = {}
+    for name, layer in layers.items():
+        pair = [layer.factored((size, size)) for size in (source, target)]
+        whole = [uncropped(layer).factored((size, size)) for size in (source, target)]
+        sums, sums_whole = [_sums(kernel) for kernel in pair], [_sums(kernel) for kernel in whole]
+        by_crop = (sums[1] - sums_whole[1]) - (sums[0] - sums_whole[0])
+        found[name] = {
+            "source_taps": max(pair[0].basis.shape[1:]),
+            "target_taps": max(pair[1].basis.shape[1:]),
+            "above_nyquist": energy[name],
+            "bound": bounds.get(name),
+            "sum_change": float((sums[1] - sums[0]).norm() / sums[0].norm()),
+            "sum_change_by_crop": float(by_crop.norm() / sums[0].norm()),
+        }
+    return found
+
+
+def _bounds(model: nn.Module, source: int) -> dict[str, float]:
+    """Highest frequency over Nyquist, of networks whose filters have known frequencies."""
+    try:
+        filters = report(model, source)
+    except ValueError:
+        return {}
+    return {each.layer: float(each.filters.sum()) / (each.limit * len(each.filters)) for each in filters}
+
+
+def _sums(kernel: FactoredKernel) -> Tensor:
+    """Over the taps, of every channel pair: [O, I]."""
+    return kernel.coefficients @ kernel.basis.flatten(1).sum(1)
+
+
+def _relative(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).norm() / expected.norm().clamp(min=torch.finfo(expected.dtype).tiny))
+
+
+def _norm_figures(name: str, norm: nn.Module, entering: Tensor) -> NormFigures:
+    assert isinstance(norm, NORM)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    axes = [axis for axis in range(entering.dim()) if axis != 1]
+    deviation = (norm.running_var + norm.eps).sqrt()
+    shift = ((entering.mean(axes) - norm.running_mean).abs() / deviation).mean()
+    spread = ((entering.var(axes) + norm.eps).sqrt() / deviation).log().mean().exp()
+    return NormFigures(layer=name, shift=float(shift), spread=float(spread))
+
+
+@contextmanager
+def _outputs(model: nn.Module, names: list[str]) -> Iterator[dict[str, Tensor]]:
+    """What layers give while the model runs, by name."""
+    found: dict[str, Tensor] = {}
+
+    def watch(name: str) -> RemovableHandle:
+        return model.get_submodule(name).register_forward_hook(lambda _, __, given: found.update({name: given}))
+
+    with _removed(watch(name) for name in names):
+        yield found
+
+
+@contextmanager
+def _inputs(model: nn.Module, names: list[str]) -> Iterator[dict[str, Tensor]]:
+    """What layers get while the model runs, by name."""
+    found: dict[str, Tensor] = {}
+
+    def watch(name: str) -> RemovableHandle:
+        return model.get_submodule(name).register_forward_pre_hook(lambda _, got: found.update({name: got[0]}))
+
+    with _removed(watch(name) for name in names):
+        yield found
+
+
+@contextmanager
+def _removed(handles: Iterable[RemovableHandle]) -> Iterator[None]:
+    """Hooks that are gone behind the block."""
+    placed = list(handles)
+    try:
+        yield
+    finally:
+        for handle in placed:
+            handle.remove()
