@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from restool.aliasing.energy import LayerEnergy, energies
-from restool.aliasing.filters import LayerFrequencies, filter_excess, report
+from restool.aliasing.filters import LayerFrequencies, filter_excess, frequency_bounds, report
 from restool.arguments import require_choice
 
-__all__ = ["LayerEnergy", "LayerFrequencies", "Target", "energies", "penalty", "report"]
+__all__ = ["LayerEnergy", "LayerFrequencies", "Target", "energies", "frequency_bounds", "penalty", "report"]
 
 Target = Literal["gabor", "gabor+mask", "spectral"]
 

@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from restool.aliasing.layers import continuous_layers
 from restool.arguments import require_choice
 from restool.kernels.coordinates import nyquist_frequency
+from restool.kernels.multiplicative import MultiplicativeNetwork
 from restool.kernels.spectrum import filter_frequencies, mask_frequency
+from restool.modules import named_layers
+from restool.nn import ContinuousKernel
 
 FilterTarget = Literal["gabor", "gabor+mask"]
 
@@ -56,3 +59,13 @@ def report(model: nn.Module, size: int, target: FilterTarget = "gabor") -> list[
             filters = filters + mask_frequency(conv.mask) / len(filters)
         layers.append(LayerFrequencies(layer=name, filters=filters, limit=nyquist_frequency(size) / len(filters)))
     return layers
+
+
+def frequency_bounds(model: nn.Module) -> dict[str, float]:
+    """The highest frequency that the kernel network of each continuous layer can reach, in cycles per unit, by name.
+
+    A product of filters reaches no further than the sum of their frequencies. Layers without known ones are left out.
+    """
+    layers = list(named_layers(model, ContinuousKernel))
+    known = [(name, layer) for name, layer in layers if isinstance(layer.kernel, MultiplicativeNetwork)]
+    return {name: filter_frequencies(layer.kernel).sum().item() for name, layer in known}

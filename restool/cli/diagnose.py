@@ -1,29 +1,18 @@
 """`restool diagnose`: why a checkpoint loses at a target."""
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from restool.arguments import LARGEST_SIZE, SMALLEST_SIZE
 from restool.cli import panels
 from restool.cli.output import print_json
-from restool.cli.parsing import whole_number
-from restool.errors import ArgumentError
 
 if TYPE_CHECKING:
     from restool.diagnosis import Diagnosis
 
 
 def diagnose(
-    checkpoint: Annotated[
-        Path,
-        typer.Argument(help="A .safetensors file; `restool ls runs` lists them.", show_default=False, metavar="FILE"),
-    ],
-    to: Annotated[
-        int, typer.Option("--to", help="Target resolution in pixels.", parser=whole_number, metavar="N")
-    ] = 32,
+    checkpoint: panels.CheckpointFile,
+    to: panels.TargetSize = 32,
     dataset: panels.DatasetName = "gabors",
     limit: panels.Limit = None,
     data_dir: panels.DataDir = None,
@@ -42,8 +31,7 @@ def diagnose(
     from restool.training import load_model
     from restool.transfer.progress import ProgressBars
 
-    if not SMALLEST_SIZE <= to <= LARGEST_SIZE:
-        raise ArgumentError("to", f"must be from {SMALLEST_SIZE} to {LARGEST_SIZE:,}", to)
+    panels.require_size(to)
     require_limit(limit)
     chosen = choose_device(device.value)
     model, stored = load_model(checkpoint, chosen)

@@ -1,9 +1,6 @@
 """`restool evaluate`: a checkpoint at given sizes."""
 
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from restool.cli import panels
 from restool.cli.output import print_json
@@ -11,10 +8,7 @@ from restool.cli.parsing import names, sizes
 
 
 def evaluate(
-    checkpoint: Annotated[
-        Path,
-        typer.Argument(help="A .safetensors file; `restool ls runs` lists them.", show_default=False, metavar="FILE"),
-    ],
+    checkpoint: panels.CheckpointFile,
     test: panels.TestSizes = "28..36",
     dataset: panels.DatasetName = "gabors",
     protocols: panels.Protocols = None,

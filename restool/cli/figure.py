@@ -8,11 +8,11 @@ import typer
 from restool.arguments import LARGEST_SEED
 from restool.cli.command import Command
 from restool.cli.output import plain_rows, print_files, print_json
-from restool.cli.panels import DEFAULT_OUT, Json
+from restool.cli.panels import DEFAULT_OUT, CheckpointFile, Json, TargetSize, require_size
 from restool.cli.parsing import whole_number
 from restool.errors import ArgumentError
 
-figure = typer.Typer(help="Draw figures that need no trained model: restool figure kernel", no_args_is_help=True)
+figure = typer.Typer(help="Draw kernels: restool figure kernel, or restool figure kernels FILE", no_args_is_help=True)
 
 
 @figure.command(cls=Command)
@@ -35,6 +35,36 @@ def kernel(
     if not 0 <= seed <= LARGEST_SEED:
         raise ArgumentError("seed", f"must be from 0 to {LARGEST_SEED:,}", seed)
     files, table = write_figure(out, enlarge(example_layer(seed)))
+    if as_json:
+        print_json({"files": [str(file) for file in files], "rows": plain_rows(table)})
+        return
+    print(table.to_string(index=False, float_format="{:.4f}".format))
+    print_files(files)
+
+
+@figure.command(cls=Command)
+def kernels(
+    checkpoint: CheckpointFile,
+    to: TargetSize = 32,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")] = DEFAULT_OUT,
+    as_json: Json = False,
+) -> None:
+    """The learned kernels of a checkpoint from shallow to deep, their sizes, and what of them aliases.
+
+    Writes kernels.png, kernels.pdf and kernels.csv. Example:
+
+    restool figure kernels model.safetensors --to 32
+    """
+    import torch
+
+    from restool.analysis.portraits import portraits
+    from restool.report.portraits import write_portraits
+    from restool.training import load_model
+
+    require_size(to)
+    model, stored = load_model(checkpoint, torch.device("cpu"))
+    source = stored.spec.reference_size
+    files, table = write_portraits(out, portraits(model, source, to), source, to)
     if as_json:
         print_json({"files": [str(file) for file in files], "rows": plain_rows(table)})
         return

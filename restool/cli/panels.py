@@ -19,9 +19,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-from restool.arguments import Knob, knobs
+from restool.arguments import LARGEST_SIZE, SMALLEST_SIZE, Knob, knobs
 from restool.bench.harness.budget import Budget
 from restool.cli.parsing import number, whole_number
+from restool.errors import ArgumentError
 from restool.recipe import RECIPES, Recipe
 
 PANELS: dict[type, str] = {Recipe: "How to train", Budget: "How to measure"}
@@ -146,6 +147,10 @@ Limit = Annotated[
         show_default="all",
     ),
 ]
+CheckpointFile = Annotated[
+    Path, typer.Argument(help="A .safetensors file; `restool ls runs` lists them.", show_default=False, metavar="FILE")
+]
+TargetSize = Annotated[int, option(None, "--to", "Target resolution in pixels.", "N", parser=whole_number)]
 Json = Annotated[bool, option(None, "--json", "Print JSON instead of text.")]
 DryRun = Annotated[bool, _running("--dry-run", "List the cells, what is done and an estimate; write nothing.")]
 OutArgument = Annotated[Path, typer.Argument(help="Results folder.", metavar="DIR")]
@@ -155,6 +160,12 @@ DataDir = Annotated[
     _running("--data-dir", "Folder with torchvision's files of cifar10 or mnist.", "DIR", show_default="./data"),
 ]
 Download = Annotated[bool, _running("--download", "Fetch cifar10 or mnist if it is missing.")]
+
+
+def require_size(size: int) -> None:
+    """Raise ArgumentError for a `--to` that no image can have."""
+    if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
+        raise ArgumentError("to", f"must be from {SMALLEST_SIZE} to {LARGEST_SIZE:,}", size)
 
 
 def _take_recipe(context: typer.Context, name: str) -> str:

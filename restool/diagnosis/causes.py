@@ -4,7 +4,6 @@ A repair leaves everything else as the model does it by itself (`starting_protoc
 its cause took. None of them is made for use: `bandlimit` repairs both faults of a kernel at once.
 """
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,18 +27,10 @@ from restool.transfer.rules import (
 )
 
 
-def uncropped(layer: ContinuousConv) -> ContinuousConv:
-    """A copy of a layer that samples all taps, those that its mask cuts too."""
-    whole = copy.deepcopy(layer)
-    if whole.mask is not None:
-        whole.mask.threshold = 0.0
-    return whole
-
-
 def without_aliasing(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> FactoredKernel:
     """The taps of re-query, but the values that Lanczos-3 finds between those at the source's taps."""
     taps = layer.factored(size).basis.shape[1:]
-    kernel = uncropped(layer).factored(source_size(size, scale))
+    kernel = layer.uncropped().factored(source_size(size, scale))
     basis = resample_kernel(kernel.basis[None], scale, "lanczos3")[0]
     return FactoredKernel(kernel.coefficients, _middle(basis, taps))
 
@@ -47,7 +38,7 @@ def without_aliasing(layer: ContinuousConv, size: tuple[int, ...], scale: float)
 def over_source_area(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> FactoredKernel:
     """The values of re-query, but over the area that the source's taps cover; a tap on its border counts in part."""
     covered = layer.factored(source_size(size, scale)).basis.shape[1:]
-    kernel = uncropped(layer).factored(size)
+    kernel = layer.uncropped().factored(size)
     basis = kernel.basis
     for axis, taps in enumerate(covered):
         part = _inside(basis.shape[axis + 1], taps * scale / 2).to(basis)

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from restool.aliasing import energies, report
+from restool.aliasing import energies, frequency_bounds
 from restool.correlation import FactoredKernel
-from restool.diagnosis.causes import uncropped
+from restool.kernels.coordinates import nyquist_frequency
 from restool.modules import named_layers
 from restool.nn import ContinuousConv
 
@@ -103,31 +103,22 @@ def _kernel_figures(model: nn.Module, source: int, target: int) -> dict[str, dic
     if not layers:
         return {}
     energy = {each.layer: float(each.ratio) for each in energies(model, source)}
-    bounds = _bounds(model, source)
+    bounds = frequency_bounds(model)
     found: dict[str, dict[str, Any]] = {}
     for name, layer in layers.items():
         pair = [layer.factored((size, size)) for size in (source, target)]
-        whole = [uncropped(layer).factored((size, size)) for size in (source, target)]
+        whole = [layer.uncropped().factored((size, size)) for size in (source, target)]
         sums, sums_whole = [_sums(kernel) for kernel in pair], [_sums(kernel) for kernel in whole]
         by_crop = (sums[1] - sums_whole[1]) - (sums[0] - sums_whole[0])
         found[name] = {
             "source_taps": max(pair[0].basis.shape[1:]),
             "target_taps": max(pair[1].basis.shape[1:]),
             "above_nyquist": energy[name],
-            "bound": bounds.get(name),
+            "bound": bounds[name] / nyquist_frequency(source) if name in bounds else None,
             "sum_change": float((sums[1] - sums[0]).norm() / sums[0].norm()),
             "sum_change_by_crop": float(by_crop.norm() / sums[0].norm()),
         }
     return found
-
-
-def _bounds(model: nn.Module, source: int) -> dict[str, float]:
-    """Highest frequency over Nyquist, of networks whose filters have known frequencies."""
-    try:
-        filters = report(model, source)
-    except ValueError:
-        return {}
-    return {each.layer: float(each.filters.sum()) / (each.limit * len(each.filters)) for each in filters}
 
 
 def _sums(kernel: FactoredKernel) -> Tensor:

@@ -1,6 +1,8 @@
 """A continuous kernel on the grid of its input: network, mask, training resolution and coordinates."""
 
+import copy
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +66,13 @@ class ContinuousKernel(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters lie."""
         return self.kernel.output.weight.device
+
+    def uncropped(self) -> Self:
+        """A copy that samples all taps, those that the mask cuts too."""
+        whole = copy.deepcopy(self)
+        if whole.mask is not None:
+            whole.mask.threshold = 0.0
+        return whole
 
     def coefficients(self) -> Tensor:
         """What every channel pair takes of the network's basis: [O, I, H]."""

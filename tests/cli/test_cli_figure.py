@@ -5,6 +5,9 @@ import json
 import pandas as pd
 import pytest
 
+from restool.models import ModelSpec
+from restool.training import Checkpoint, save_checkpoint
+
 
 def test_the_figure_of_a_kernel_is_written_with_its_numbers(restool, here, monkeypatch):
     answer = restool("figure", "kernel", "--seed", "2", "--out", "out", "--json")
@@ -18,3 +21,14 @@ def test_the_figure_of_a_kernel_is_written_with_its_numbers(restool, here, monke
     text = restool("figure", "kernel", "--seed", "2", "--out", "out").out.split()
     assert text[: len(written.columns)] == list(written.columns)
     assert float(text[-1]) == pytest.approx(written["response_error"].iloc[-1], abs=1e-4)
+
+
+def test_the_kernels_of_a_checkpoint_are_drawn(restool, here):
+    spec = ModelSpec("flexnet[3,4]", reference_size=8)
+    save_checkpoint(here / "model.safetensors", Checkpoint(spec=spec, model=spec.build().state_dict()))
+    answer = restool("figure", "kernels", "model.safetensors", "--to", "12", "--out", "out", "--json")
+    assert answer.status == 0, answer.err
+    printed = json.loads(answer.out)
+    assert printed["files"] == [f"out/kernels{name}" for name in (".png", ".pdf", ".csv")]
+    assert [row["layer"] for row in printed["rows"]] == ["stem", "blocks.0.conv1", "blocks.0.conv2"]
+    assert restool("figure", "kernels", "model.safetensors", "--to", "3").status == 2

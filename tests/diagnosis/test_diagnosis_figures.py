@@ -7,7 +7,7 @@ import pytest
 import torch
 from planted import SOURCE, TARGET
 
-from restool.diagnosis.causes import over_source_area, uncropped, without_aliasing
+from restool.diagnosis.causes import over_source_area, without_aliasing
 from restool.diagnosis.layers import compare_layers
 from restool.kernels import GaussianMask, MAGNet
 from restool.nn import ContinuousConv
@@ -66,7 +66,7 @@ def test_kernel_figures_are_those_of_the_dense_kernels():
     [figures], norms = compare_layers(AT_SOURCE.apply(model, SOURCE, SOURCE), moved, model, *images)
     assert norms == []
     at, to = (layer.sample((size, size)).sum((2, 3)) for size in (SOURCE, TARGET))
-    whole = [uncropped(layer).sample((size, size)).sum((2, 3)) for size in (SOURCE, TARGET)]
+    whole = [layer.uncropped().sample((size, size)).sum((2, 3)) for size in (SOURCE, TARGET)]
     left_out = (to - whole[1]) - (at - whole[0])
     assert figures.sum_change == pytest.approx(float((to - at).norm() / at.norm()), rel=1e-4)
     assert figures.sum_change_by_crop == pytest.approx(float(left_out.norm() / at.norm()), rel=1e-3)
