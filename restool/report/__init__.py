@@ -47,11 +47,11 @@ def tables_of(out: Path, keys: Collection[str]) -> tuple[str, list[str]]:
 
 
 def write_report(out: Path) -> list[Path]:
-    """Write the tables, `table.*` and `curves.csv`, and the figures of the records in `out/records`.
+    """Write the tables, `table.*` and `curves.csv`, the figures and the page of the records in `out/records`.
 
     A figure is `heatmap.*` or, accuracy over the target size, `lines.*`, as PNG and PDF; `heatmap-<settings>.*` and
     `lines-<settings>.*` where the records have several settings. Figures of settings that have no record any more are
-    removed. Nothing is written unless all of it could be made.
+    removed. `report.html` holds all of it. Nothing is written unless all of it could be made.
 
     Returns:
         The files written.
@@ -64,18 +64,21 @@ def write_report(out: Path) -> list[Path]:
     from restool.report.figures import render
     from restool.report.heatmap import draw
     from restool.report.lines import draw_lines
+    from restool.report.page import page
 
     records = read_records(out)
     summary, along = summarise(records), curves(records)
     groups = split(summary, along)
     texts = {"table.md": markdown(groups), "table.csv": csv(summary), "table.tex": latex(groups)}
     texts |= {"curves.csv": csv(along)} if len(along) else {}
+    drawn = [{"heatmap": draw(group), "lines": draw_lines(group)} for group in groups]
+    figures = [{kind: figure for kind, figure in each.items() if figure is not None} for each in drawn]
+    texts["report.html"] = page(out, records, groups, figures)
     files = {name: text.encode() for name, text in texts.items()}
-    for group in groups:
-        for kind, figure in (("heatmap", draw(group)), ("lines", draw_lines(group))):
+    for group, each in zip(groups, figures, strict=True):
+        for kind, figure in each.items():
             name = kind if len(groups) == 1 else f"{kind}-{group.slug}"
-            if figure is not None:
-                files |= {f"{name}.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
+            files |= {f"{name}.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
     for name, content in files.items():
         write_atomically(out / name, content)
     for kind, suffix in product(("heatmap", "lines"), ("png", "pdf")):

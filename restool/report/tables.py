@@ -29,12 +29,17 @@ def markdown(groups: Sequence[Group]) -> str:
     """One section per group: a row per source and protocol, a column per target resolution."""
     sections = ["# Accuracy at resolutions the model was not trained at"]
     for group in groups:
-        sections += [f"## {group.heading}", caption(group)]
+        sections += [f"## {literal(group.heading)}", literal(caption(group))]
         if group.targets:
             sections.append(aligned(rows(group)))
         if (group.curves["targets"] > 1).any():
             sections += [CURVES, aligned(curve_rows(group.curves))]
     return "\n\n".join(sections) + "\n"
+
+
+def literal(text: str) -> str:
+    """Text that Markdown shows as it is, on one line: names of users may hold what it would take for markup."""
+    return re.sub(r"([<>|`])", r"\\\1", " ".join(text.split()))
 
 
 def latex(groups: Sequence[Group]) -> str:

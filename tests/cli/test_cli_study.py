@@ -8,7 +8,17 @@ import pytest
 from restool.training import load_checkpoint
 
 PROTOCOLS = {"requery", "bandlimit", "rescale", "interpolate", "as-is", "resize", "bn-recalibrate", "finetune"}
-REPORT = ["curves.csv", "heatmap.pdf", "heatmap.png", "lines.pdf", "lines.png", "table.csv", "table.md", "table.tex"]
+REPORT = [
+    "curves.csv",
+    "heatmap.pdf",
+    "heatmap.png",
+    "lines.pdf",
+    "lines.png",
+    "report.html",
+    "table.csv",
+    "table.md",
+    "table.tex",
+]
 
 
 def times(folder):

@@ -139,7 +139,7 @@ def test_the_accuracy_after_fine_tuning_is_compared_on_the_scale_of_the_others(s
 def test_a_source_alone_has_no_heat_map(tmp_path, write):
     write(tmp_path, 0.9)
     assert figures(tmp_path) == [None]
-    assert [path.name for path in write_report(tmp_path)] == ["table.md", "table.csv", "table.tex"]
+    assert [path.name for path in write_report(tmp_path)] == ["table.md", "table.csv", "table.tex", "report.html"]
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -155,7 +155,9 @@ def test_report_is_a_pure_function_of_cells_and_results(study, tmp_path_factory)
         record |= {"timing": {"train_seconds": number}, "environment": {"device": f"cuda:{number}"}}
         record["cell"] = dict(sorted(record["cell"].items(), reverse=True))
         (other / "records" / path.name).write_text(json.dumps(record, indent=2))
-    assert contents(other) == first
+    pages = first.pop("report.html"), (again := contents(other)).pop("report.html")
+    assert again == first
+    assert pages[0] != pages[1]  # the page tells the devices too
     kinds = {name.split("-")[0].split(".")[0] for name in first}
     assert kinds == {"table", "curves", "heatmap", "lines"}
 
@@ -177,7 +179,7 @@ def test_heat_maps_of_settings_without_records_are_removed(study, write):
             path.unlink()
     after = {path.name for path in write_report(study)}
     figures = {f"{kind}.{suffix}" for kind in ("heatmap", "lines") for suffix in ("png", "pdf")}
-    assert after == {"table.md", "table.csv", "table.tex", "curves.csv"} | figures
+    assert after == {"table.md", "table.csv", "table.tex", "curves.csv", "report.html"} | figures
     assert {path.name for path in study.iterdir()} == after | {"records", kept.name}
 
 
