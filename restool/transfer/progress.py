@@ -39,11 +39,22 @@ class Progress(Interface):
 
 
 class Bar:
-    """On a terminal. The bar of a training stays on the screen; that of a test, which has no epochs, goes away."""
+    """On a terminal. The bar of a training stays on the screen; that of a test, which has no epochs, goes away.
+
+    What matters most comes first, because a narrow terminal cuts off the end.
+    """
+
+    FORMAT = "{desc}: {remaining} left{postfix}, {n_fmt}/{total_fmt} [{elapsed}] {percentage:3.0f}% {bar}"
 
     def __init__(self, text: str, steps: int, done: int) -> None:
         self.tqdm: tqdm[NoReturn] = tqdm(
-            total=steps, initial=done, desc=text, unit="step", file=sys.stderr, dynamic_ncols=True, leave=False
+            total=steps,
+            initial=done,
+            desc=text,
+            bar_format=self.FORMAT,
+            file=sys.stderr,
+            dynamic_ncols=True,
+            leave=False,
         )
 
     def step(self) -> None:
@@ -51,7 +62,7 @@ class Bar:
         self.tqdm.update()
 
     def figures(self, text: str) -> None:
-        """Show figures behind the bar."""
+        """Show figures behind the time."""
         self.tqdm.leave = True
         self.tqdm.set_postfix_str(text)
 
@@ -108,7 +119,7 @@ class Watcher:
 
     def epoch(self, figures: dict[str, float]) -> None:
         """One epoch is done."""
-        self.shown.figures(f"loss {figures['loss']:.3f}, validation {100 * figures['validation_accuracy']:.1f} %")
+        self.shown.figures(f"loss {figures['loss']:.3f}, val {100 * figures['validation_accuracy']:.1f} %")
 
 
 class ProgressBars:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+    def fileno(self) -> int:
+        return 2  # asked for the width of the terminal
 
     @property
     def final(self) -> list[str]:
@@ -64,8 +68,20 @@ def test_the_bar_of_a_training_stays_and_that_of_a_test_goes():
         work(ProgressBars(), "test", 3)
     assert "test: " in screen.getvalue()
     (left,) = screen.final
-    assert left.startswith("train: 100%")
-    assert left.endswith("loss 1.234, validation 50.0 %]")
+    assert re.fullmatch(r"train: 00:00 left, loss 1\.234, val 50\.0 %, 3/3 \[00:00\] 100% .*", left)
+
+
+def test_a_terminal_of_80_columns_shows_time_left_loss_and_validation_accuracy(monkeypatch):
+    monkeypatch.setattr("os.get_terminal_size", lambda *_: os.terminal_size((80, 24)))
+    monkeypatch.setenv("COLUMNS", "80")  # older versions of tqdm ask the environment
+    monkeypatch.setenv("LINES", "24")
+    bars = ProgressBars()
+    bars.at(12, 46)
+    with terminal() as screen:
+        work(bars, "train flexnet-3 at 16 px, seed 0", 3, epochs=1)
+    (left,) = screen.final
+    assert len(left) <= 80
+    assert "left, loss 1.234, val 50.0 %" in left
 
 
 def test_a_bar_shows_the_time_left():
@@ -73,7 +89,7 @@ def test_a_bar_shows_the_time_left():
         for _ in range(10):
             watch.step()
             time.sleep(0.02)
-    assert re.search(r" [1-9]0?/100 \[00:00<00:0\d", screen.getvalue())
+    assert re.search(r"train: 00:0\d left, [1-9]0?/100 \[00:00\]", screen.getvalue())
 
 
 def test_a_resumed_bar_starts_where_the_work_stands():
@@ -93,7 +109,7 @@ def test_a_log_file_gets_one_line_per_training_and_none_for_a_short_test(capsys)
     bars = ProgressBars()
     work(bars, "train", 3, epochs=8)
     work(bars, "test", 3)
-    assert capsys.readouterr().err == "train: step 3 of 3, 00:00 left, loss 1.234, validation 50.0 %\n"
+    assert capsys.readouterr().err == "train: step 3 of 3, 00:00 left, loss 1.234, val 50.0 %\n"
 
 
 def test_a_log_file_gets_a_line_each_half_minute_with_the_time_left(capsys, clock):
