@@ -1,11 +1,14 @@
 """`restool compare`: whether the difference of two results is real."""
 
+import math
 from typing import Annotated
 
 import typer
 
 from restool.cli.output import plain_rows, print_json
 from restool.cli.panels import Json
+from restool.cli.parsing import number
+from restool.errors import ArgumentError
 
 SIDE = "DIR, or DIR:FIELD=VALUE,... for some of its records."
 
@@ -18,7 +21,7 @@ def compare(
     ],
     fail_below: Annotated[
         float | None,
-        typer.Option("--fail-below", help="End with status 5 if B minus A is below.", metavar="POINTS"),
+        typer.Option("--fail-below", help="End with status 5 if B minus A is below.", metavar="POINTS", parser=number),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -31,6 +34,8 @@ def compare(
     from restool.report import parse_sides
     from restool.report.tables import comparison
 
+    if fail_below is not None and not math.isfinite(fail_below):
+        raise ArgumentError("fail_below", "must be a number of points", fail_below)
     found = found_by(*parse_sides(first, second))
     if as_json:
         print_json(

@@ -18,8 +18,12 @@ from matplotlib.figure import Figure
 from restool.report.figures import STYLE
 from restool.report.groups import Group, is_significant, points, span
 
-CELL_WIDTH, CELL_HEIGHT = 0.62, 0.36
-"""A cell measures so many inches in every figure, for which axes are placed by hand. All lengths are in inches."""
+CELL, SMALL_CELL = (0.62, 0.36), (0.08, 0.08)
+"""Width and height of a cell, for which axes are placed by hand. All lengths are in inches."""
+MOST = 25
+"""With more rows or columns than that, cells are small and hold no number, and not every one has a tick."""
+TICKED = 10
+"""A dense panel has about so many ticks along an axis."""
 PAGE, GAP = 8.5, 0.3
 """A row of panels is no wider than the first length, and panels side by side are the second one apart."""
 TITLE, PANEL_TITLE, TICKS, LABEL, BAR = 0.28, 0.22, 0.26, 0.2, 0.68
@@ -36,9 +40,19 @@ class Section:
     texts: dict[str, pd.DataFrame]
 
     @property
+    def dense(self) -> bool:
+        """Whether there are too many cells to write into."""
+        return max(next(iter(self.panels.values())).shape) > MOST
+
+    @property
+    def cell(self) -> tuple[float, float]:
+        """Width and height of a cell."""
+        return SMALL_CELL if self.dense else CELL
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of panels that fit the page."""
-        width = CELL_WIDTH * next(iter(self.panels.values())).shape[1] + GAP
+        width = self.cell[0] * next(iter(self.panels.values())).shape[1] + GAP
         columns = max(1, min(len(self.panels), int(PAGE // width)))
         return math.ceil(len(self.panels) / columns), columns
 
@@ -46,7 +60,7 @@ class Section:
     def panel_size(self) -> tuple[float, float]:
         """Width and height of the cells of one panel, inches."""
         rows, columns = next(iter(self.panels.values())).shape
-        return CELL_WIDTH * columns, CELL_HEIGHT * rows
+        return self.cell[0] * columns, self.cell[1] * rows
 
     @property
     def width(self) -> float:
@@ -98,7 +112,7 @@ def _legend(sections: list[Section]) -> str:
     """What the brackets and the grey mean, where there are any."""
     texts = [text for section in sections for table in section.texts.values() for text in table.to_numpy().ravel()]
     told = []
-    if any(str(text).startswith("(") for text in texts):
+    if any(str(text).startswith("(") for text in texts) and not any(section.dense for section in sections):
         told.append("In brackets: not significant, p at least 0.05 after Holm's correction for all cells.")
     if any(np.isnan(section.values).any() for section in sections):
         told.append("Grey: not measured.")
@@ -185,7 +199,7 @@ def _draw_section(figure: Figure, section: Section, norm: Normalize, top: float)
         row, column = divmod(index, columns)
         panel_top = top - (row + 1) * section.pitch + TICKS + height
         ax = _place(figure, column * (width + GAP), panel_top, width, height)
-        _draw_panel(ax, table, section.texts[title], norm)
+        _draw_panel(ax, table, None if section.dense else section.texts[title], norm)
         ax.set_title(title, fontsize=9.5)
         if index + columns >= len(section.panels):
             ax.set_xlabel("target resolution")
@@ -195,19 +209,25 @@ def _draw_section(figure: Figure, section: Section, norm: Normalize, top: float)
             ax.set_yticks([])
 
 
-def _draw_panel(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame, norm: Normalize) -> None:
+def _draw_panel(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame | None, norm: Normalize) -> None:
+    names = [f"{target} px" for target in table.columns]
     sns.heatmap(
         table,
         ax=ax,
         cmap="RdBu",
         norm=norm,
-        annot=texts.astype(object).where(texts.notna(), ""),
+        annot=None if texts is None else texts.astype(object).where(texts.notna(), ""),
         fmt="",
         cbar=False,
-        linewidths=1.5,
+        linewidths=0 if texts is None else 1.5,
         linecolor="white",
-        xticklabels=[f"{target} px" for target in table.columns],
+        xticklabels=names,
+        yticklabels=list(table.index),
     )
+    if texts is None:
+        for axis, labels in ((ax.xaxis, names), (ax.yaxis, list(table.index))):
+            shown = range(0, len(labels), math.ceil(len(labels) / TICKED))
+            axis.set_ticks([place + 0.5 for place in shown], [labels[place] for place in shown])
     ax.set_facecolor("0.93")
     ax.set(xlabel="", ylabel="")
     ax.tick_params(length=0, labelrotation=0)

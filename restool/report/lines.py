@@ -14,6 +14,8 @@ from restool.report.groups import Group, span
 
 WIDTH, HEIGHT, LEGEND = 3.2, 3.0, 1.8
 """Of a panel, and the width beside all panels, inches."""
+PANELS = 9
+"""More sources than that are thinned out."""
 TICKS = 9
 """A panel has no more ticks than that."""
 SOURCE = "at the source"
@@ -26,9 +28,10 @@ def draw_lines(group: Group) -> Figure | None:
     The source accuracy is a dotted line; after fine-tuning lines are dashed. Bands are 95 % intervals.
     """
     targets = group.cells.groupby("source")["target"].nunique()
-    sources = [int(source) for source in targets.index[targets > 1]]
-    if not sources:
+    found = [int(source) for source in targets.index[targets > 1]]
+    if not found:
         return None
+    sources = found[:: math.ceil(len(found) / PANELS)]
     columns = min(len(sources), 3)
     rows = math.ceil(len(sources) / columns)
     styles = _styles(group)
@@ -44,7 +47,8 @@ def draw_lines(group: Group) -> Figure | None:
         figure.legend([shown[label] for label in order], order, loc="outside right center", frameon=False)
         images, seeds = span(group.cells["n"], "test image"), span(group.cells["seeds"], "seed")
         heading = textwrap.wrap(group.heading, int(13 * figure.get_figwidth()))
-        told = "\n".join([*heading, f"{images}, {seeds}; bands are 95 % intervals"])
+        chosen = "" if len(sources) == len(found) else f"{len(sources)} of {len(found)} sources, "
+        told = "\n".join([*heading, f"{chosen}{images}, {seeds}; bands are 95 % intervals"])
         figure.suptitle(told, x=0.01, ha="left", fontsize=9.5, parse_math=False)
     return figure
 

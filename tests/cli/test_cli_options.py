@@ -52,6 +52,9 @@ REFUSED = {
     "train": TRAINING | {"--epochs": ("0", "-1", HUGE)},
     "study run": {"--time-limit": POSITIVE},
     "evaluate": {"--test": SIZES, "--limit": ("0", "-1")},
+    "compare": {"--fail-below": ("nan", "inf", "-inf")},
+    "diagnose": {"--to": ("3", "0", "-1", "65537", HUGE), "--limit": ("0", "-1")},
+    "figure kernels": {"--to": ("3", "0", "-1", "65537", HUGE)},
     "import": {"--reference-size": ("0", "3", "-1", "65537", HUGE)},
     "figure kernel": {"--seed": ("-1", "4294967296")},
     "bench layer": RUNNING | WIDTHS | {"--channels": ("0", "-1", "24:0", "0:24", HUGE)},
@@ -61,7 +64,10 @@ REFUSED = {
 }
 """Values that are no good, by command and option."""
 NEEDED = {
+    "compare": ["old", "new"],
+    "diagnose": ["model.safetensors"],
     "evaluate": ["model.safetensors"],
+    "figure kernels": ["model.safetensors"],
     "import": ["flexconv:model.pt", "--out", "new.safetensors"],
     "study run": [str(Path(__file__).resolve().parents[2] / "studies" / "demo.toml")],
 }

@@ -102,3 +102,13 @@ def test_one_target_makes_no_line(tmp_path, write):
     write(tmp_path, 0.9)
     write(tmp_path, 0.8, target=32, protocol="requery")
     assert figures(tmp_path) == [None]
+
+
+def test_of_many_sources_some_are_drawn_and_the_title_says_so(tmp_path, write):
+    for source in range(8, 30):
+        write(tmp_path, 0.9, source=source, target=source)
+        for target in (32, 36):
+            write(tmp_path, 0.8, source=source, target=target, protocol="requery")
+    [figure] = figures(tmp_path)
+    assert [ax.get_title() for ax in figure.axes if ax.get_title()] == [f"from {size} px" for size in range(8, 30, 3)]
+    assert "8 of 22 sources" in figure.get_suptitle()

@@ -216,3 +216,23 @@ def test_names_of_headings_that_spell_alike_stay_different(tmp_path, write):
         "heatmap-flexnet-3-on-folder-a-b-no-aliasing-penalty-8-epochs.png",
         "heatmap-flexnet-3-on-folder-a-b-no-aliasing-penalty-8-epochs-2.png",
     ]
+
+
+def test_a_matrix_of_many_sizes_is_an_image_with_ticks(tmp_path, write):
+    sizes = range(8, 38)
+    for source in sizes:
+        write(tmp_path, 0.9, source=source, target=source)
+        for target in sizes:
+            if target != source:
+                write(tmp_path, 0.9 - abs(target - source) / 100, source=source, target=target, protocol="requery")
+    [figure] = figures(tmp_path)
+    ax = next(ax for ax in figure.axes if ax.get_title() == "requery")
+    assert len(ax.texts) == 0
+    assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["8 px", "11 px"]
+    assert [label.get_text() for label in ax.get_yticklabels()][:2] == ["8 px (90.0 %)", "11 px (90.0 %)"]
+    [mesh] = [mesh for mesh in ax.collections if isinstance(mesh, QuadMesh)]
+    values = np.ma.filled(mesh.get_array(), np.nan).reshape(30, 30)
+    assert values[3, 10] == pytest.approx(-7)
+    assert np.isnan(values.diagonal()).all()
+    assert max(figure.get_size_inches()) < 6
+    assert not any(text.startswith("In brackets") for text in labels(figure))
