@@ -10,7 +10,7 @@ from restool.cli.command import Command
 from restool.cli.output import plain_rows, print_files, print_json
 from restool.cli.panels import DEFAULT_OUT, CheckpointFile, Json, TargetSize, require_size
 from restool.cli.parsing import whole_number
-from restool.errors import ArgumentError
+from restool.errors import ArgumentError, UsageError
 
 figure = typer.Typer(help="Draw kernels: restool figure kernel, or restool figure kernels FILE", no_args_is_help=True)
 
@@ -65,6 +65,39 @@ def kernels(
     model, stored = load_model(checkpoint, torch.device("cpu"))
     source = stored.spec.reference_size
     files, table = write_portraits(out, portraits(model, source, to), source, to)
+    if as_json:
+        print_json({"files": [str(file) for file in files], "rows": plain_rows(table)})
+        return
+    print(table.to_string(index=False, float_format="{:.4f}".format))
+    print_files(files)
+
+
+@figure.command(cls=Command)
+def training(
+    checkpoints: Annotated[
+        list[Path],
+        typer.Argument(help="One or more .safetensors files of restool.", show_default=False, metavar="FILE..."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")] = DEFAULT_OUT,
+    as_json: Json = False,
+) -> None:
+    """Loss and accuracy of trainings by epoch, from the histories that checkpoints keep.
+
+    Writes training.png, training.pdf and training.csv. Example:
+
+    restool figure training results/local/checkpoints/*.safetensors
+    """
+    from restool.report.training import write_training
+    from restool.training import load_checkpoint
+
+    histories = {}
+    for path in checkpoints:
+        stored = load_checkpoint(path)
+        if not stored.history:
+            raise UsageError(f"{path} has no history: it was not trained by restool")
+        size, seed = stored.facts.get("size", stored.spec.reference_size), stored.facts.get("seed", "?")
+        histories[f"{stored.spec.name} at {size} px, seed {seed} ({path.stem})"] = stored.history
+    files, table = write_training(out, histories)
     if as_json:
         print_json({"files": [str(file) for file in files], "rows": plain_rows(table)})
         return

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from restool.models import ModelSpec
-from restool.training import Checkpoint, save_checkpoint
+from restool.training import Checkpoint, load_checkpoint, save_checkpoint
 
 
 def test_the_figure_of_a_kernel_is_written_with_its_numbers(restool, here, monkeypatch):
@@ -32,3 +32,15 @@ def test_the_kernels_of_a_checkpoint_are_drawn(restool, here):
     assert printed["files"] == [f"out/kernels{name}" for name in (".png", ".pdf", ".csv")]
     assert [row["layer"] for row in printed["rows"]] == ["stem", "blocks.0.conv1", "blocks.0.conv2"]
     assert restool("figure", "kernels", "model.safetensors", "--to", "3").status == 2
+
+
+def test_the_training_of_checkpoints_is_drawn(restool, swept, here):
+    (checkpoint,) = (swept / "checkpoints").iterdir()
+    printed = json.loads(restool("figure", "training", checkpoint, checkpoint, "--out", "out", "--json").out)
+    assert printed["files"] == [f"out/training{name}" for name in (".png", ".pdf", ".csv")]
+    history = load_checkpoint(checkpoint).history
+    assert [row["loss"] for row in printed["rows"]] == pytest.approx([figures["loss"] for figures in history])
+    spec = ModelSpec("flexnet[3,4]", reference_size=8)
+    save_checkpoint(here / "own.safetensors", Checkpoint(spec=spec, model=spec.build().state_dict()))
+    answer = restool("figure", "training", "own.safetensors")
+    assert (answer.status, answer.message) == (2, "own.safetensors has no history: it was not trained by restool")

@@ -48,7 +48,7 @@ def test_help_lists_every_command_and_where_to_start(restool):
         ("report", ["DIR", "--json"]),
         ("compare", ["A", "B", "--fail-below", "--json"]),
         ("import", ["flexconv:FILE.pt", "--reference-size", "--out", "--json"]),
-        ("figure", ["kernel", "kernels"]),
+        ("figure", ["kernel", "kernels", "training"]),
         ("ls", ["models", "datasets", "runs"]),
     ],
 )
