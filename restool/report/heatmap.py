@@ -24,6 +24,8 @@ MOST = 25
 """With more rows or columns than that, cells are small and hold no number, and not every one has a tick."""
 TICKED = 10
 """A dense panel has about so many ticks along an axis."""
+AXIS, LETTER = "target resolution", 0.08
+"""The name of the axis below every panel, and about how wide a letter of it or of a title is."""
 PAGE, GAP = 8.5, 0.3
 """A row of panels is no wider than the first length, and panels side by side are the second one apart."""
 TITLE, PANEL_TITLE, TICKS, LABEL, BAR = 0.28, 0.22, 0.26, 0.2, 0.68
@@ -52,8 +54,7 @@ class Section:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of panels that fit the page."""
-        width = self.cell[0] * next(iter(self.panels.values())).shape[1] + GAP
-        columns = max(1, min(len(self.panels), int(PAGE // width)))
+        columns = max(1, min(len(self.panels), int(PAGE // self.advance)))
         return math.ceil(len(self.panels) / columns), columns
 
     @property
@@ -64,11 +65,17 @@ class Section:
 
     @property
     def width(self) -> float:
-        return self.shape[1] * (self.panel_size[0] + GAP)
+        return self.shape[1] * self.advance
 
     @property
     def height(self) -> float:
         return TITLE + self.shape[0] * self.pitch + LABEL + LINE
+
+    @property
+    def advance(self) -> float:
+        """Distance from one panel to the next beside it, inches; titles and axis labels may be wider than the cells."""
+        longest = max(map(len, [*self.panels, AXIS]))
+        return max(self.panel_size[0], LETTER * longest) + GAP
 
     @property
     def pitch(self) -> float:
@@ -198,11 +205,11 @@ def _draw_section(figure: Figure, section: Section, norm: Normalize, top: float)
     for index, (title, table) in enumerate(section.panels.items()):
         row, column = divmod(index, columns)
         panel_top = top - (row + 1) * section.pitch + TICKS + height
-        ax = _place(figure, column * (width + GAP), panel_top, width, height)
+        ax = _place(figure, column * section.advance, panel_top, width, height)
         _draw_panel(ax, table, None if section.dense else section.texts[title], norm)
         ax.set_title(title, fontsize=9.5)
         if index + columns >= len(section.panels):
-            ax.set_xlabel("target resolution")
+            ax.set_xlabel(AXIS)
         if column == 0:
             ax.set_ylabel("source" if title else "")
         else:

@@ -2,12 +2,13 @@
 
 import json
 import random
-from itertools import pairwise, product
+from itertools import combinations, pairwise, product
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
@@ -236,3 +237,16 @@ def test_a_matrix_of_many_sizes_is_an_image_with_ticks(tmp_path, write):
     assert np.isnan(values.diagonal()).all()
     assert max(figure.get_size_inches()) < 6
     assert not any(text.startswith("In brackets") for text in labels(figure))
+
+
+def test_titles_and_labels_of_narrow_panels_do_not_run_into_each_other(tmp_path, write):
+    for source in (16, 20):
+        write(tmp_path, 0.9, source=source, target=source)
+        for protocol in ("requery", "as-is", "bn-recalibrate", "bandlimit+soften+bn-recalibrate"):
+            write(tmp_path, 0.8, source=source, target=32, protocol=protocol)
+    [figure] = figures(tmp_path)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    texts = [text for ax in figure.axes for text in (ax.title, ax.xaxis.label) if text.get_text()]
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    assert len(boxes) == 8
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
