@@ -246,6 +246,7 @@ def test_titles_and_labels_of_narrow_panels_do_not_run_into_each_other(tmp_path,
             write(tmp_path, 0.8, source=source, target=32, protocol=protocol)
     [figure] = figures(tmp_path)
     renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()
     texts = [text for ax in figure.axes for text in (ax.title, ax.xaxis.label) if text.get_text()]
     boxes = [text.get_window_extent(renderer) for text in texts]
     assert len(boxes) == 8
