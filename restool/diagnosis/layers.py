@@ -14,7 +14,7 @@ from restool.aliasing import energies, frequency_bounds
 from restool.correlation import FactoredKernel
 from restool.kernels.coordinates import nyquist_frequency
 from restool.modules import named_layers
-from restool.nn import ContinuousConv
+from restool.nn import ContinuousConv, Rescalable
 
 NORM = nn.modules.batchnorm._BatchNorm
 
@@ -94,7 +94,8 @@ def compare_layers(
 
 def _convolves(layer: nn.Module) -> bool:
     """Whether a layer's output depends on the pixel grid."""
-    return isinstance(layer, ContinuousConv) or (isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1)
+    ordinary = isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1
+    return ordinary or isinstance(layer, ContinuousConv | Rescalable)
 
 
 def _kernel_figures(model: nn.Module, source: int, target: int) -> dict[str, dict[str, Any]]:

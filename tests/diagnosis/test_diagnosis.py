@@ -82,6 +82,16 @@ def test_an_ordinary_network_has_the_causes_that_apply_to_it():
     assert [norm.layer for norm in diagnosis.norms][0] == "stem_norm"
 
 
+def test_layers_with_a_rule_of_their_own_are_compared_too():
+    spec = planted.ModelSpec("flexnet[3,4]-njet", 2, 1, SOURCE)
+    torch.manual_seed(0)
+    model = build_model(spec.name, classes=2, channels=1, reference_size=SOURCE).eval()
+    diagnosis = diagnose(model, spec, planted.dataset(planted.levels), TARGET, device=CPU)
+    assert diagnosis.protocol == "rescale"
+    assert [layer.layer for layer in diagnosis.layers] == ["stem", "blocks.0.conv1", "blocks.0.conv2"]
+    assert all(layer.response is not None for layer in diagnosis.layers)
+
+
 def test_below_the_source_images_are_as_soft_already():
     diagnosis = found("crop", target=6)
     assert "sharpness" not in {repair.cause.name for repair in diagnosis.repairs}
