@@ -44,14 +44,12 @@ class Bar:
     What matters most comes first, because a narrow terminal cuts off the end.
     """
 
-    FORMAT = "{desc}: {remaining} left{postfix}, {n_fmt}/{total_fmt} [{elapsed}] {percentage:3.0f}% {bar}"
-
-    def __init__(self, text: str, steps: int, done: int) -> None:
+    def __init__(self, text: str, steps: int, done: int, rest: str) -> None:
         self.tqdm: tqdm[NoReturn] = tqdm(
             total=steps,
             initial=done,
             desc=text,
-            bar_format=self.FORMAT,
+            bar_format=f"{{desc}}: {{remaining}} left{{postfix}}, {{n_fmt}}/{{total_fmt}} [{{elapsed}}{rest}] {{bar}}",
             file=sys.stderr,
             dynamic_ncols=True,
             leave=False,
@@ -78,11 +76,12 @@ class Lines:
         text: what is done.
         steps: of all.
         done: of them, at the beginning.
+        rest: what the whole run still takes, in words.
         due: whether it is time for a line.
     """
 
-    def __init__(self, text: str, steps: int, done: int, due: Callable[[], bool]) -> None:
-        self.text, self.steps, self.done, self.due = text, steps, done, due
+    def __init__(self, text: str, steps: int, done: int, rest: str, due: Callable[[], bool]) -> None:
+        self.text, self.steps, self.done, self.rest, self.due = text, steps, done, rest, due
         self.first, self.started = done, time.monotonic()
         self.shown = ""
 
@@ -104,7 +103,8 @@ class Lines:
     def _print(self) -> None:
         pace = (time.monotonic() - self.started) / max(1, self.done - self.first)
         left = tqdm.format_interval(pace * (self.steps - self.done))
-        print(f"{self.text}: step {self.done} of {self.steps}, {left} left{self.shown}", file=sys.stderr, flush=True)
+        told = f"{self.text}: step {self.done} of {self.steps}, {left} left{self.shown}{self.rest}"
+        print(told, file=sys.stderr, flush=True)
 
 
 class Watcher:
@@ -131,7 +131,8 @@ class ProgressBars:
 
     def __init__(self, tell: Callable[[Exception], str] = str) -> None:
         self.tell = tell
-        self._position = ""
+        self._position = self._rest = ""
+        self._began: tuple[int, float] | None = None
         self._next_line = time.monotonic() + LOG_SECONDS
         self._told_waiting = False
 
@@ -139,15 +140,24 @@ class ProgressBars:
     def activity(self, text: str, steps: int, done: int = 0) -> Iterator[Watch]:
         """Something of a known number of steps, of which some may be done before it starts."""
         text = f"{self._position}{text}"
-        shown = Bar(text, steps, done) if sys.stderr.isatty() else Lines(text, steps, done, self._line_is_due)
+        rest = self._rest
+        shown = (
+            Bar(text, steps, done, rest) if sys.stderr.isatty() else Lines(text, steps, done, rest, self._line_is_due)
+        )
         try:
             yield Watcher(shown)
         finally:
             shown.close()
 
     def at(self, number: int, of: int) -> None:
-        """Printed before everything that follows."""
+        """Printed before everything that follows, with the time that all of it still takes, at the pace so far."""
         self._position = f"[{number}/{of}] "
+        now = time.monotonic()
+        self._began = self._began or (number, now)
+        first, started = self._began
+        if number > first:
+            left = (now - started) / (number - first) * (of - number + 1)
+            self._rest = f", {tqdm.format_interval(left)} for all"
 
     def waiting(self, cells: int) -> None:
         """Told once, however long it takes."""
