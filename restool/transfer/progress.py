@@ -132,7 +132,7 @@ class ProgressBars:
     def __init__(self, tell: Callable[[Exception], str] = str) -> None:
         self.tell = tell
         self._position = self._rest = ""
-        self._began: tuple[int, float] | None = None
+        self._began, self._last = (1, time.monotonic()), 0
         self._next_line = time.monotonic() + LOG_SECONDS
         self._told_waiting = False
 
@@ -153,11 +153,12 @@ class ProgressBars:
         """Printed before everything that follows, with the time that all of it still takes, at the pace so far."""
         self._position = f"[{number}/{of}] "
         now = time.monotonic()
-        self._began = self._began or (number, now)
+        if number < self._last or self._last == 0:  # another study begins
+            self._began = number, now
+        self._last = number
         first, started = self._began
-        if number > first:
-            left = (now - started) / (number - first) * (of - number + 1)
-            self._rest = f", {tqdm.format_interval(left)} for all"
+        left = (now - started) / max(1, number - first) * (of - number + 1)
+        self._rest = f", {tqdm.format_interval(left)} for all" if number > first else ""
 
     def waiting(self, cells: int) -> None:
         """Told once, however long it takes."""

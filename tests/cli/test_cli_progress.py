@@ -117,6 +117,9 @@ def test_the_time_that_the_whole_run_still_takes_is_told_at_the_pace_so_far(caps
     with terminal() as screen:
         work(bars, "train", 1, epochs=1)
     assert ", 00:35 for all]" in screen.final[0]
+    bars.at(1, 3)  # the next sweep of a study
+    work(bars, "train", 1, epochs=1)
+    assert "for all" not in capsys.readouterr().err
 
 
 def test_a_log_file_gets_one_line_per_training_and_none_for_a_short_test(capsys):
