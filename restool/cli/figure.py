@@ -1,7 +1,7 @@
 """`restool figure`: figures that need no study."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from restool.cli.output import plain_rows, print_files, print_json
 from restool.cli.panels import DEFAULT_OUT, CheckpointFile, Json, TargetSize, require_size
 from restool.cli.parsing import whole_number
 from restool.errors import ArgumentError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 figure = typer.Typer(help="Draw kernels: restool figure kernel, or restool figure kernels FILE", no_args_is_help=True)
 
@@ -35,11 +38,7 @@ def kernel(
     if not 0 <= seed <= LARGEST_SEED:
         raise ArgumentError("seed", f"must be from 0 to {LARGEST_SEED:,}", seed)
     files, table = write_figure(out, enlarge(example_layer(seed)))
-    if as_json:
-        print_json({"files": [str(file) for file in files], "rows": plain_rows(table)})
-        return
-    print(table.to_string(index=False, float_format="{:.4f}".format))
-    print_files(files)
+    _print(files, table, as_json=as_json)
 
 
 @figure.command(cls=Command)
@@ -65,11 +64,7 @@ def kernels(
     model, stored = load_model(checkpoint, torch.device("cpu"))
     source = stored.spec.reference_size
     files, table = write_portraits(out, portraits(model, source, to), source, to)
-    if as_json:
-        print_json({"files": [str(file) for file in files], "rows": plain_rows(table)})
-        return
-    print(table.to_string(index=False, float_format="{:.4f}".format))
-    print_files(files)
+    _print(files, table, as_json=as_json)
 
 
 @figure.command(cls=Command)
@@ -98,6 +93,11 @@ def training(
         size, seed = stored.facts.get("size", stored.spec.reference_size), stored.facts.get("seed", "?")
         histories[f"{stored.spec.name} at {size} px, seed {seed} ({path.stem})"] = stored.history
     files, table = write_training(out, histories)
+    _print(files, table, as_json=as_json)
+
+
+def _print(files: list[Path], table: "pd.DataFrame", *, as_json: bool) -> None:
+    """The numbers of a figure and where it was written."""
     if as_json:
         print_json({"files": [str(file) for file in files], "rows": plain_rows(table)})
         return
