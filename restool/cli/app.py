@@ -11,6 +11,7 @@ from restool.cli.command import Command, Failure
 from restool.cli.compare import compare
 from restool.cli.diagnose import diagnose
 from restool.cli.evaluate import evaluate
+from restool.cli.export import export
 from restool.cli.figure import figure
 from restool.cli.finetune import finetune
 from restool.cli.import_ import import_
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (sweep, finetune, train, evaluate, diagnose, report, compare):
+for command in (sweep, finetune, train, evaluate, diagnose, report, compare, export):
     app.command(cls=Command)(command)
 app.command("import", cls=Command)(import_)
 app.add_typer(figure, name="figure")

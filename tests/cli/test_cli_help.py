@@ -12,7 +12,7 @@ import restool as package
 
 HEAVY = {"torch", "torchvision", "numpy", "pandas", "matplotlib", "seaborn", "scipy", "PIL", "pyarrow", "safetensors"}
 COMMANDS = ["sweep", "finetune", "train", "evaluate", "diagnose", "report", "compare", "study", "bench", "figure"]
-COMMANDS += ["import", "ls"]
+COMMANDS += ["export", "import", "ls"]
 COMMON = ["--model", "--dataset", "--train", "--seeds", "--epochs", "--limit", "--device", "--out", "--time-limit"]
 
 
@@ -46,6 +46,7 @@ def test_help_lists_every_command_and_where_to_start(restool):
         ("evaluate", ["FILE", "--test", "--dataset", "--protocols", "--limit", "--device", "--json"]),
         ("diagnose", ["FILE", "--to", "--dataset", "--limit", "--device", "--json"]),
         ("report", ["DIR", "--json"]),
+        ("export", ["csv|jsonl|tensorboard", "DIR", "--to"]),
         ("compare", ["A", "B", "--fail-below", "--json"]),
         ("import", ["flexconv:FILE.pt", "--reference-size", "--out", "--json"]),
         ("figure", ["kernel", "kernels", "training"]),
