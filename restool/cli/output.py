@@ -76,7 +76,8 @@ def print_grid(out: Path, files: list[Path], keys: Collection[str], *, as_json: 
             print(f"{out} also holds {heading}", file=sys.stderr)
         print(
             f"next: look at {next(file for file in files if file.suffix == '.png')}; "
-            f"`restool compare {out}:protocol=A protocol=B` says whether a difference is real",
+            f"`restool compare {out}:protocol=A protocol=B` says whether a difference is real, "
+            f"`restool diagnose {out}/checkpoints/KEY.safetensors --to N` why there is a loss",
             file=sys.stderr,
         )
 
