@@ -17,6 +17,7 @@ from restool.transfer.protocols import Protocol, starting_protocol
 from restool.transfer.rules import (
     BATCH_NORM,
     CENTRED,
+    EVERY,
     SPATIAL,
     Kind,
     Rule,
@@ -107,7 +108,6 @@ def _is_cut(layer: nn.Module) -> bool:
 
 
 CUT = Kind("continuous kernels of images that their mask crops", _is_cut)
-ANY = Kind("every model", lambda layer: True)
 
 CAUSES = (
     Cause(
@@ -138,7 +138,7 @@ CAUSES = (
     Cause(
         name="sharpness",
         repair="images are made as soft as those of the source",
-        kind=ANY,
+        kind=EVERY,
         softens=True,
     ),
 )

@@ -10,13 +10,11 @@ from restool import evidence
 from restool.data import Batches, Dataset
 from restool.diagnosis.causes import CAUSES, Cause
 from restool.diagnosis.layers import LayerFigures, NormFigures, compare_layers
-from restool.evidence import Estimate
+from restool.evidence import SIGNIFICANT, Estimate
 from restool.models import ModelSpec
 from restool.transfer.cache import KernelCache
-from restool.transfer.evaluate import EVALUATION_BATCH, correct_by
+from restool.transfer.evaluate import EVALUATION_BATCH, correct_by, paired_difference
 from restool.transfer.protocols import SOURCE, Protocol, resolve_protocol, starting_protocol
-
-SIGNIFICANT = 1 - evidence.CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def diagnose(
         at_source=_share(own),
         at_target=_share(moved),
         resized=_share(resized),
-        loss=_difference(moved, own),
+        loss=paired_difference(moved, own),
         repairs=repairs,
         layers=layers,
         norms=norms,
@@ -154,7 +152,7 @@ def diagnose(
 
 def _repairs(causes: list[Cause], repaired: list[Tensor], moved: Tensor) -> list[Repair]:
     """What every repair gives back of what was lost without it, the one that gives most first."""
-    gains = [_difference(correct, moved) for correct in repaired]
+    gains = [paired_difference(correct, moved) for correct in repaired]
     adjusted = evidence.holm([gain.p for gain in gains])
     found = [
         Repair(cause, _share(correct), gain, bool(p < SIGNIFICANT))
@@ -179,10 +177,6 @@ def _points(estimate: Estimate) -> str:
 
 def _share(correct: Tensor) -> float:
     return float(correct.double().mean())
-
-
-def _difference(correct: Tensor, other: Tensor) -> Estimate:
-    return evidence.difference((correct.int() - other.int()).numpy())
 
 
 def _first(dataset: Dataset, size: int, device: torch.device) -> Tensor:

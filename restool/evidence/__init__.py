@@ -2,10 +2,11 @@
 
 from restool.evidence.curves import area, rank_correlation
 from restool.evidence.intervals import Estimate, accuracy, difference, holm, mcnemar
-from restool.evidence.two_way import CONFIDENCE, Spread, spread
+from restool.evidence.two_way import CONFIDENCE, SIGNIFICANT, Spread, spread
 
 __all__ = [
     "CONFIDENCE",
+    "SIGNIFICANT",
     "Estimate",
     "Spread",
     "accuracy",

@@ -19,6 +19,8 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 CONFIDENCE = 0.95
+SIGNIFICANT = 1 - CONFIDENCE
+"""A difference whose corrected p is below this is real."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from restool.files import write_atomically
 from restool.report.comparison import Comparison, compare, parse_sides
 from restool.report.curve import curves
 from restool.report.frame import of_equal_settings, read_records, summarise
-from restool.report.groups import split
+from restool.report.groups import headings, split
 from restool.report.tables import csv, latex, markdown
 
 __all__ = [
@@ -41,9 +41,8 @@ def tables_of(out: Path, keys: Collection[str]) -> tuple[str, list[str]]:
     """The tables of the settings that some records have, as Markdown, and the headings of all others of the folder."""
     records = read_records(out)
     shown = of_equal_settings(records, keys)
-    others = records[~records["key"].isin(shown["key"])].reset_index(drop=True)
-    told = markdown(split(summarise(shown), curves(shown)))
-    return told, [group.heading for group in split(summarise(others), curves(others))] if len(others) else []
+    others = records[~records["key"].isin(shown["key"])]
+    return markdown(split(summarise(shown), curves(shown))), headings(others)
 
 
 def write_report(out: Path) -> list[Path]:

@@ -10,10 +10,9 @@ import pandas as pd
 from restool import evidence
 from restool.arguments import unknown_name
 from restool.errors import RestoolError, UsageError
-from restool.evidence import Estimate
+from restool.evidence import SIGNIFICANT, Estimate
 from restool.recipe import LATER
-from restool.records import correct_bits
-from restool.report.frame import MEASURED, SIGNIFICANT, read_records, setting_columns
+from restool.report.frame import MEASURED, decoded, read_records, setting_columns
 from restool.report.groups import plural, points, told_p
 
 PLACES = ["source", "target"]
@@ -148,8 +147,8 @@ def compare(first: Side, second: Side) -> Comparison:
 
 
 def _comparison(first: Side, second: Side, both: pd.DataFrame, place: list[str], *, left_out: int) -> Comparison:
-    before = _bits(both["correct"], both["n"])
-    after = _bits(both["correct of the second"], both["n of the second"])
+    before = decoded(both["correct"], both["n"])
+    after = decoded(both["correct of the second"], both["n of the second"])
     rows, of_cells = [], []
     for _, cell in both.groupby(place, dropna=False, sort=False):
         pair = [np.stack([bits[at] for at in cell.index]) for bits in (before, after)]
@@ -227,7 +226,3 @@ def _require_same_images(one: pd.DataFrame, two: pd.DataFrame) -> None:
         values = {_told(found, name) for records in (one, two) for found in records[name]}
         if len(values) > 1:
             raise UsageError(f"both sides must be tested on the same images, but {name} is {', '.join(sorted(values))}")
-
-
-def _bits(packed: pd.Series, counts: pd.Series) -> list[np.ndarray]:
-    return [correct_bits(text, n) for text, n in zip(packed, counts, strict=True)]

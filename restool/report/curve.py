@@ -2,10 +2,10 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from restool import evidence
-from restool.records import correct_bits
-from restool.report.frame import CURVE, cell_columns, source_records
+from restool.report.frame import CURVE, cell_columns, decoded, source_records
 
 
 def curves(frame: pd.DataFrame) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
         frame: what `restool.report.read_records` returns.
     """
     keys = [name for name in cell_columns(frame) if name != "target"]
-    sources = source_records(frame)
+    bits, sources = decoded(frame["correct"], frame["n"]), source_records(frame)
     compared = frame[(frame["protocol"] != "source") & np.array([at is not None for at in sources])]
     rows = []
     for _, of_curve in compared.groupby(keys, dropna=False, sort=False):
@@ -28,16 +28,15 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
         if seeds:
             places = {(row.target, row.seed): of_curve.index[at] for at, row in enumerate(of_curve.itertuples())}
             of_targets = [[places[target, seed] for seed in sorted(seeds)] for target in targets]
-            table = np.array([[_change(frame, place, sources[place]) for place in of_seeds] for of_seeds in of_targets])
+            table = np.array([[_change(bits, place, sources[place]) for place in of_seeds] for of_seeds in of_targets])
             rows.append({name: of_curve[name].iloc[0] for name in keys} | _measured(table, targets))
     return pd.DataFrame(rows, columns=[*keys, *CURVE]).astype({name: object for name in keys})
 
 
-def _change(frame: pd.DataFrame, place: int, source: int | None) -> np.ndarray:
+def _change(bits: list[NDArray[np.bool_]], place: int, source: int | None) -> NDArray[np.int8]:
     """Correct minus correct at the source, of every image."""
-    packed, counts = frame["correct"], frame["n"]
-    at, own = (correct_bits(packed[row], counts[row]).astype(np.int8) for row in (place, source) if row is not None)
-    return at - own
+    assert source is not None
+    return bits[place].astype(np.int8) - bits[source]
 
 
 def _measured(table: np.ndarray, targets: list[int]) -> dict[str, float]:

@@ -54,8 +54,6 @@ CURVE = [
     "rank_correlation_low",
     "rank_correlation_high",
 ]
-SIGNIFICANT = 1 - evidence.CONFIDENCE
-"""Differences whose corrected p is below this are real; tables and figures mark the others."""
 PLAIN = ["requery", "bandlimit", "rescale", "interpolate", "position", "as-is", "resize"]
 SOFTENED = [f"{name}+soften" for name in PLAIN if name != "resize"]
 GIVEN = [*PLAIN, *SOFTENED]
@@ -114,7 +112,7 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         frame: what `read_records` returns.
     """
     keys = cell_columns(frame)
-    bits = [correct_bits(packed, n) for packed, n in zip(frame["correct"], frame["n"], strict=True)]
+    bits = decoded(frame["correct"], frame["n"])
     sources = source_records(frame)
     cell = frame.groupby(keys, dropna=False, sort=False).ngroup()
     rows = [_estimates(frame, list(places), bits, sources) for places in frame.groupby(cell).indices.values()]
@@ -125,6 +123,11 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     summary.loc[summary["protocol"] == "source", compared] = np.nan  # of itself there is none
     together = summary.groupby(setting_columns(summary), dropna=False, sort=False)["p"]
     return summary.assign(p_holm=together.transform(lambda p: evidence.holm(p.to_numpy())))[[*keys, *SUMMARY]]
+
+
+def decoded(packed: pd.Series, counts: pd.Series) -> list[NDArray[np.bool_]]:
+    """Of every record whether each test image was classified correctly, from `result.correct` and n."""
+    return [correct_bits(text, n) for text, n in zip(packed, counts, strict=True)]
 
 
 def of_equal_settings(frame: pd.DataFrame, keys: Collection[str]) -> pd.DataFrame:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from restool.evidence import SIGNIFICANT
 from restool.recipe import LATER
-from restool.report.frame import SIGNIFICANT, setting_columns
+from restool.report.frame import setting_columns
 
 NAMED = ["model", "dataset", "alias_penalty", "epochs", "limit"]
 """Every heading tells these settings; the others are in the heading only where groups differ in them."""
@@ -46,16 +47,12 @@ class Group:
 
 def split(summary: pd.DataFrame, curves: pd.DataFrame) -> list[Group]:
     """Groups of equal settings in the order of the summary."""
-    names = setting_columns(summary)
-    varying = [name for name in names if name not in NAMED and summary[name].nunique(dropna=False) > 1]
+    names, varying = setting_columns(summary), _varying(summary)
     of_settings = {str(key): found for key, found in curves.groupby(names, dropna=False, sort=False)}
     groups: list[Group] = []
-    for key, cells in summary.groupby(names, dropna=False, sort=False):
+    for (key, cells), heading in zip(summary.groupby(names, dropna=False, sort=False), headings(summary), strict=True):
         values = cells.iloc[0]
-        told = [name for name in NAMED[2:] if name in names] + varying
-        words = [f"{values['model']} on {values['dataset']}", *_phrases(values, told)]
         rest = [name for name in names if name not in {*NAMED, *varying}]
-        heading = ", ".join(words)
         slug = _slug(heading, taken={group.slug for group in groups})
         labelled = with_labels(cells)
         at_source = cells["protocol"] == "source"
@@ -63,6 +60,20 @@ def split(summary: pd.DataFrame, curves: pd.DataFrame) -> list[Group]:
         own = with_labels(of_settings.get(str(key), curves[:0]))
         groups.append(Group(heading, settings, slug, labelled[~at_source], labelled[at_source], own))
     return groups
+
+
+def headings(rows: pd.DataFrame) -> list[str]:
+    """Of every group of equal settings, in the order of the rows: of a summary, or of records."""
+    names = setting_columns(rows)
+    told = [name for name in NAMED[2:] if name in names] + _varying(rows)
+    firsts = [of_group.iloc[0] for _, of_group in rows.groupby(names, dropna=False, sort=False)]
+    return [", ".join([f"{one['model']} on {one['dataset']}", *_phrases(one, told)]) for one in firsts]
+
+
+def _varying(rows: pd.DataFrame) -> list[str]:
+    """Settings in which rows differ, but for those that every heading tells."""
+    names = [name for name in setting_columns(rows) if name not in NAMED]
+    return [name for name in names if rows[name].nunique(dropna=False) > 1]
 
 
 def with_labels(rows: pd.DataFrame) -> pd.DataFrame:

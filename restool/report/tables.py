@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from restool.evidence import SIGNIFICANT
 from restool.report.comparison import PLACES, Comparison
-from restool.report.frame import SIGNIFICANT
 from restool.report.groups import Group, accuracy, judged, plural, points, span, told_p
 
 LATEX = {

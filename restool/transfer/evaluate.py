@@ -129,12 +129,17 @@ def evaluate_model(
             raise UsageError(f"{name} trains the model, which an evaluation does not")
         for target in targets:
             correct = correct_by(protocol, model, spec, dataset, target, device=device, kernels=kernels)
-            changed = evidence.difference((correct.int() - own.int()).numpy())
+            changed = paired_difference(correct, own)
             difference = {"difference_points": 100 * changed.mean, "p": changed.p}
             difference |= {"difference_low_points": 100 * changed.low, "difference_high_points": 100 * changed.high}
             rows.append(_row(name, target, correct) | difference)
             step()
     return rows
+
+
+def paired_difference(correct: Tensor, other: Tensor) -> evidence.Estimate:
+    """Accuracy of one way minus that of another on the same images, of what is correct by each: [N] bool."""
+    return evidence.difference((correct.int() - other.int()).numpy())
 
 
 def _row(protocol: str, target: int, correct: Tensor) -> dict[str, Any]:
