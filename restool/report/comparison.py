@@ -140,7 +140,8 @@ def compare(first: Side, second: Side) -> Comparison:
         _require_one_of_each(side, records, [*place, "seed"])
     _require_same_images(one, two)
     keys = [*place, "seed"]
-    both = one.assign(**{name: one.get(name) for name in keys}).merge(two, on=keys, suffixes=("", " of the second"))
+    one, two = (side.assign(**{name: side.get(name) for name in keys}) for side in (one, two))
+    both = one.merge(two, on=keys, suffixes=("", " of the second"))
     if both.empty:
         raise UsageError(f"{first.name} and {second.name} must share cells, but share none of equal {', '.join(keys)}")
     return _comparison(first, second, both, place, left_out=len(one) + len(two) - 2 * len(both))

@@ -106,6 +106,20 @@ def test_fine_tuning_can_be_compared_with_none(tmp_path, write):
     assert result.mean.mean == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_fine_tuning_setting_that_one_side_has_alone_tells_its_cells_apart(tmp_path, write, swapped):
+    tuned = {"target": 32, "protocol": "finetune", "finetune_epochs": 2}
+    write(tmp_path / "new", 0.8, **tuned, finetune_rate=0.1)
+    write(tmp_path / "new", 0.7, **tuned, finetune_rate=0.2)
+    write(tmp_path / "old", 0.9, target=32, protocol="requery")
+    for folder in ("old", "new"):
+        write(tmp_path / folder, 0.9)
+    sides = [tmp_path / "old", tmp_path / "new"]
+    result = found(*(sides[::-1] if swapped else sides))
+    assert list(result.rows["protocol"]) == ["source"]
+    assert (result.mean.mean, result.left_out) == (0, 3)
+
+
 def test_a_difference_below_the_allowed_one_is_an_error_with_its_own_status(two):
     result = found(*two)
     result.require_above(-3.5)
