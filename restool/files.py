@@ -1,6 +1,7 @@
 """Files that are always whole: written beside their place and renamed into it."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -16,3 +17,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write files into a folder by their names, each whole or not at all, and return their paths."""
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    return [folder / name for name in files]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from restool.files import write_atomically
+from restool.files import write_files
 from restool.report.comparison import Comparison, compare, parse_sides
 from restool.report.curve import curves
 from restool.report.frame import of_equal_settings, read_records, summarise
@@ -60,7 +60,7 @@ def write_report(out: Path) -> list[Path]:
         UsageError: a record is damaged.
     """
     # seaborn takes a second that only figures need
-    from restool.report.figures import render
+    from restool.report.figures import as_files
     from restool.report.heatmap import draw
     from restool.report.lines import draw_lines
     from restool.report.page import page
@@ -77,11 +77,10 @@ def write_report(out: Path) -> list[Path]:
     for group, each in zip(groups, figures, strict=True):
         for kind, figure in each.items():
             name = kind if len(groups) == 1 else f"{kind}-{group.slug}"
-            files |= {f"{name}.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
-    for name, content in files.items():
-        write_atomically(out / name, content)
+            files |= as_files(name, figure)
+    paths = write_files(out, files)
     for kind, suffix in product(("heatmap", "lines"), ("png", "pdf")):
         for path in [*out.glob(f"{kind}.{suffix}"), *out.glob(f"{kind}-*.{suffix}")]:
             if path.name not in files:
                 path.unlink()
-    return [out / name for name in files]
+    return paths

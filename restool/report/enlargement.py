@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from restool.files import write_atomically
-from restool.report.figures import STYLE, render
+from restool.files import write_files
+from restool.report.figures import STYLE, as_files
+from restool.report.tables import csv
 
 TAPS = 11
 """The kernel has so many taps along each axis of the source grid, whose image has as many pixels."""
@@ -112,12 +113,8 @@ def write_figure(out: Path, kernels: dict[str, SampledKernel]) -> tuple[list[Pat
     """
     table, curves = measure(kernels), profile(kernels)
     figure = draw(kernels, table, curves)
-    files = {f"kernel.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
-    for name, frame in (("kernel", table), ("kernel-response", curves)):
-        files[f"{name}.csv"] = frame.round(6).to_csv(index=False, lineterminator="\n").encode()
-    for name, content in files.items():
-        write_atomically(out / name, content)
-    return [out / name for name in files], table
+    tables = {"kernel.csv": csv(table).encode(), "kernel-response.csv": csv(curves).encode()}
+    return write_files(out, as_files("kernel", figure) | tables), table
 
 
 def draw(kernels: dict[str, SampledKernel], table: pd.DataFrame, curves: pd.DataFrame) -> Figure:

@@ -15,6 +15,11 @@ METADATA: dict[str, dict[str, Any]] = {
 """A file leaves these entries out, because they would make its bytes depend on more than its records."""
 
 
+def as_files(name: str, figure: Figure) -> dict[str, bytes]:
+    """The figure as NAME.png and NAME.pdf: what they hold, by their names."""
+    return {f"{name}.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
+
+
 def render(figure: Figure, suffix: str) -> bytes:
     """The figure as a PNG, PDF or SVG file; equal figures give equal bytes."""
     buffer = io.BytesIO()

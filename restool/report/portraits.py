@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from restool.files import write_atomically
-from restool.report.figures import STYLE, render
+from restool.files import write_files
+from restool.report.figures import STYLE, as_files
+from restool.report.tables import csv
 
 ROW, PICTURE, PLOT = 1.15, 1.1, 2.9
 """Height of a row, and widths of a picture and of a plot, inches."""
@@ -72,11 +73,8 @@ def write_portraits(out: Path, portraits: list[Portrait], source: int, target: i
     """
     rows = table(portraits, source, target)
     figure = draw(portraits, source, target)
-    files = {f"kernels.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
-    files["kernels.csv"] = rows.round(6).to_csv(index=False, lineterminator="\n").encode()
-    for name, content in files.items():
-        write_atomically(out / name, content)
-    return [out / name for name in files], rows
+    files = as_files("kernels", figure) | {"kernels.csv": csv(rows).encode()}
+    return write_files(out, files), rows
 
 
 def draw(portraits: list[Portrait], source: int, target: int) -> Figure:

@@ -8,8 +8,9 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from restool.files import write_atomically
-from restool.report.figures import STYLE, render
+from restool.files import write_files
+from restool.report.figures import STYLE, as_files
+from restool.report.tables import csv
 
 Histories = dict[str, list[dict[str, float]]]
 """Of every training, by its name: the figures of its epochs, accuracies as fractions."""
@@ -36,11 +37,8 @@ def write_training(out: Path, histories: Histories) -> tuple[list[Path], pd.Data
     """
     rows = table(histories)
     figure = draw(histories, rows)
-    files = {f"training.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
-    files["training.csv"] = rows.round(6).to_csv(index=False, lineterminator="\n").encode()
-    for name, content in files.items():
-        write_atomically(out / name, content)
-    return [out / name for name in files], rows
+    files = as_files("training", figure) | {"training.csv": csv(rows).encode()}
+    return write_files(out, files), rows
 
 
 def draw(histories: Histories, rows: pd.DataFrame) -> Figure:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from restool.files import write_atomically
+from restool.files import write_files
 from restool.recipe import DEFAULTS
 from restool.report import curves, summarise
-from restool.report.figures import render
+from restool.report.figures import as_files
 from restool.report.groups import Group, accuracy, judged, plural, points, row_label, span, with_labels
 from restool.report.heatmap import draw
 from restool.report.tables import CURVES, INTERVAL, aligned, curve_rows, fewer
@@ -28,14 +28,10 @@ def write_page(study: StudyFile, out: Path, records: pd.DataFrame) -> list[Path]
     """
     records = labelled(study, records)
     summary, along = summarise(records), with_labels(curves(records))
-    files: dict[str, bytes] = {}
     figure = draw(_all_in_one(study, summary, along))
-    if figure is not None:
-        files |= {f"study.{suffix}": render(figure, suffix) for suffix in ("png", "pdf")}
+    files = {} if figure is None else as_files("study", figure)
     files["README.md"] = page(study, records, summary, along, pictured=figure is not None).encode()
-    for name, content in files.items():
-        write_atomically(out / name, content)
-    return [out / name for name in files]
+    return write_files(out, files)
 
 
 def labelled(study: StudyFile, records: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ def test_the_figure_of_a_kernel_is_written_with_its_numbers(restool, here, monke
     assert sorted(str(path) for path in here.rglob("*.*")) == sorted(str(here / name) for name in printed["files"])
     written = pd.read_csv("out/kernel.csv")
     pd.testing.assert_frame_equal(pd.DataFrame(printed["rows"]), written, atol=1e-6)
-    monkeypatch.setattr("restool.report.enlargement.render", lambda figure, suffix: b"drawn before")
+    monkeypatch.setattr("restool.report.figures.render", lambda figure, suffix: b"drawn before")
     text = restool("figure", "kernel", "--seed", "2", "--out", "out").out.split()
     assert text[: len(written.columns)] == list(written.columns)
     assert float(text[-1]) == pytest.approx(written["response_error"].iloc[-1], abs=1e-4)

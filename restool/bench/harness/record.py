@@ -15,8 +15,8 @@ from typing import Any
 from restool.bench.harness.figure import draw
 from restool.bench.harness.table import markdown
 from restool.errors import MissingDataError, UsageError
-from restool.files import write_atomically
-from restool.report.figures import render
+from restool.files import write_atomically, write_files
+from restool.report.figures import as_files
 
 BENCH_FORMAT = 1
 """This number is raised when a record comes to mean something else."""
@@ -60,10 +60,6 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _derive(path: Path, record: dict[str, Any]) -> list[Path]:
-    files = {path.with_suffix(".md"): markdown(record).encode()}
     figure = draw(record)
-    if figure is not None:
-        files |= {path.with_suffix(f".{suffix}"): render(figure, suffix) for suffix in ("png", "pdf")}
-    for file, content in files.items():
-        write_atomically(file, content)
-    return list(files)
+    files = {f"{path.stem}.md": markdown(record).encode()} | ({} if figure is None else as_files(path.stem, figure))
+    return write_files(path.parent, files)
