@@ -5,11 +5,14 @@ A record is one JSON file for one cell of a grid; `results/README.md` lists its 
 
 import base64
 import fcntl
+import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +42,29 @@ def correct_bits(packed: str, n: int) -> NDArray[np.bool_]:
     return np.unpackbits(raw, count=n).astype(bool)
 
 
+def read_logits(path: Path, n: int) -> NDArray[np.float32]:
+    """The logits that `ResultsFolder.write_logits` wrote: [n, C].
+
+    Raises:
+        UsageError: the file is damaged, or not of so many images.
+    """
+    try:
+        with path.open("rb") as file, np.load(file) as stored:
+            logits = stored["logits"]
+        readable = logits.ndim == 2 and logits.dtype == np.float32
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, BadZipFile) as error:
+        raise UsageError(f"{path} is damaged: delete it and run the sweep again with `keep_logits`") from error
+    if not readable or len(logits) != n:
+        raise UsageError(f"{path} is not of {n} images: delete it and run the sweep again with `keep_logits`")
+    return logits
+
+
 class BusyError(Exception):
     """Another process is at work on this key."""
 
 
 class ResultsFolder:
-    """Records lie in `records/KEY.json`, checkpoints in `checkpoints/KEY.safetensors`, locks in `locks/`.
+    """Records lie in `records/KEY.json`, logits in `logits/KEY.npz`, checkpoints in `checkpoints/KEY.safetensors`.
 
     Opening it writes nothing; `create` makes it.
 
@@ -82,6 +102,16 @@ class ResultsFolder:
     def checkpoint(self, key: str) -> Path:
         """Where the checkpoint of a training is or will be."""
         return self.path / "checkpoints" / f"{key}.safetensors"
+
+    def logits(self, key: str) -> Path:
+        """Where the logits of a cell are, or will be if they are kept."""
+        return self.path / "logits" / f"{key}.npz"
+
+    def write_logits(self, key: str, logits: NDArray[np.float32]) -> None:
+        """Keep the logits of a cell, compressed: [N, C], of the test images in stored order."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, logits=logits)
+        write_atomically(self.logits(key), buffer.getvalue())
 
     def write_record(
         self,

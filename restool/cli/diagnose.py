@@ -47,14 +47,14 @@ def diagnose(
 
 def _plain(found: "Diagnosis") -> dict[str, Any]:
     """What JSON says."""
+    from restool.report.columns import spelt
+
     repairs = [
         {
             "cause": repair.cause.name,
             "repair": repair.cause.repair,
             "accuracy_percent": 100 * repair.accuracy,
-            "gain_points": 100 * repair.gain.mean,
-            "gain_low_points": 100 * repair.gain.low,
-            "gain_high_points": 100 * repair.gain.high,
+            **spelt("gain", "points", repair.gain),
             "p": repair.gain.p,
             "significant": repair.is_real,
         }
@@ -69,9 +69,7 @@ def _plain(found: "Diagnosis") -> dict[str, Any]:
         "source_accuracy_percent": 100 * found.at_source,
         "accuracy_percent": 100 * found.at_target,
         "resize_accuracy_percent": 100 * found.resized,
-        "difference_points": 100 * found.loss.mean,
-        "difference_low_points": 100 * found.loss.low,
-        "difference_high_points": 100 * found.loss.high,
+        **spelt("difference", "points", found.loss),
         "p": found.loss.p,
         "repairs": repairs,
         "breaks_at": None if found.breaks_at is None else found.breaks_at.layer,

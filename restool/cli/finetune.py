@@ -1,12 +1,19 @@
 """`restool finetune`: before and after training on at the target resolution."""
 
 from restool.cli.grid import run_grid
-from restool.cli.panels import DryRun, Json, Place, TuningGrid, takes_panels
+from restool.cli.panels import DryRun, Json, KeepLogits, Place, TuningGrid, takes_panels
 from restool.recipe import Recipe
 
 
 @takes_panels
-def finetune(grid: TuningGrid, recipe: Recipe, place: Place, dry_run: DryRun = False, as_json: Json = False) -> None:
+def finetune(
+    grid: TuningGrid,
+    recipe: Recipe,
+    place: Place,
+    keep_logits: KeepLogits = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
     """Test at each target before and after training on there.
 
     Source models are trained first, unless a sweep into the same folder has done so. Examples:
@@ -14,4 +21,4 @@ def finetune(grid: TuningGrid, recipe: Recipe, place: Place, dry_run: DryRun = F
     restool finetune --train 16 --test 32 --epochs 10
     restool finetune --dataset cifar10 --source-epochs 100 --test 28..36:4 --protocols requery,resize
     """
-    run_grid(grid, recipe, place, others="start", dry_run=dry_run, as_json=as_json)
+    run_grid(grid, recipe, place, others="start", keep_logits=keep_logits, dry_run=dry_run, as_json=as_json)

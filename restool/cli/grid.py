@@ -31,7 +31,14 @@ def study_config(sources: Sources, recipe: Recipe, **choices: Any) -> "StudyConf
 
 
 def run_grid(
-    grid: Grid | TuningGrid, recipe: Recipe, place: Place, *, others: str, dry_run: bool, as_json: bool
+    grid: Grid | TuningGrid,
+    recipe: Recipe,
+    place: Place,
+    *,
+    others: str,
+    keep_logits: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Run the missing cells of a grid and print its table; or, as a dry run, what would be done.
 
@@ -40,6 +47,7 @@ def run_grid(
         recipe: how to train.
         place: where.
         others: protocols where none are named: "all" or "start".
+        keep_logits: see `restool.transfer.open_study`.
         dry_run: write nothing.
         as_json: print JSON.
 
@@ -56,13 +64,13 @@ def run_grid(
         protocols=others if grid.protocols is None else names(grid.protocols),
         finetune_epochs=grid.finetune_epochs,
     )
+    choices = place.choices | {"keep_logits": keep_logits}
     if dry_run:
         from restool.cli.dry_run import print_plan
 
-        print_plan(open_study(config, place.out, **place.choices), as_json=as_json)
+        print_plan(open_study(config, place.out, **choices), as_json=as_json)
         return
-    progress = ProgressBars(tell)
-    result = sweep(config, place.out, progress=progress, **place.choices)
+    result = sweep(config, place.out, progress=ProgressBars(tell), **choices)
     if result.timed_out:
         say_time_is_over(f"{len(result.missing)} of {len(result.cells)} cells are missing")
     print_grid(result.out, result.files, result.keys, as_json=as_json)

@@ -153,6 +153,10 @@ CheckpointFile = Annotated[
 TargetSize = Annotated[int, option(None, "--to", "Target resolution in pixels.", "N", parser=whole_number)]
 Json = Annotated[bool, option(None, "--json", "Print JSON instead of text.")]
 DryRun = Annotated[bool, _running("--dry-run", "List the cells, what is done and an estimate; write nothing.")]
+KeepLogits = Annotated[
+    bool,
+    _running("--keep-logits", "Keep the logits of every cell: agreement, divergence and calibration are reported."),
+]
 OutArgument = Annotated[Path, typer.Argument(help="Results folder.", metavar="DIR")]
 Device = Annotated[DeviceChoice, _running("--device", "auto takes a GPU where there is one.", "auto|cpu|cuda")]
 DataDir = Annotated[

@@ -8,7 +8,7 @@ import typer
 
 from restool.cli.command import Command, tell
 from restool.cli.output import print_files, print_json, print_rows, say_time_is_over
-from restool.cli.panels import Json, Place, option, takes_panels
+from restool.cli.panels import Json, KeepLogits, Place, option, takes_panels
 from restool.errors import CellsFailedError
 
 study = typer.Typer(help="Run studies: files that ask a question of several sweeps.", no_args_is_help=True)
@@ -59,6 +59,7 @@ def run(
     place: StudyPlace,
     dataset: Dataset = None,
     small: Small = False,
+    keep_logits: KeepLogits = False,
     as_json: Json = False,
 ) -> None:
     """Run what is missing of a study and write its page; two runs side by side share the work.
@@ -71,7 +72,7 @@ def run(
 
     found = read_study(file, dataset=dataset, small=small)
     out = RESULTS / found.name if place.out is None else place.out
-    result = run_study(found, out, progress=ProgressBars(tell), **place.choices)
+    result = run_study(found, out, progress=ProgressBars(tell), keep_logits=keep_logits, **place.choices)
     if result.timed_out:
         begun = f"{len(result.sweeps)} of {len(found.sweeps)} sweeps begun"
         say_time_is_over(f"{begun}, {result.missing} of their cells are missing")

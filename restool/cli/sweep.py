@@ -1,12 +1,19 @@
 """`restool sweep`: the grid of train and test resolutions."""
 
 from restool.cli.grid import run_grid
-from restool.cli.panels import DryRun, Grid, Json, Place, takes_panels
+from restool.cli.panels import DryRun, Grid, Json, KeepLogits, Place, takes_panels
 from restool.recipe import Recipe
 
 
 @takes_panels
-def sweep(grid: Grid, recipe: Recipe, place: Place, dry_run: DryRun = False, as_json: Json = False) -> None:
+def sweep(
+    grid: Grid,
+    recipe: Recipe,
+    place: Place,
+    keep_logits: KeepLogits = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
     """Train at each source size, test at every target size by every protocol, and draw the heat map.
 
     A second run does only what is missing. Examples:
@@ -14,4 +21,4 @@ def sweep(grid: Grid, recipe: Recipe, place: Place, dry_run: DryRun = False, as_
     restool sweep --train 16 --test 28..36
     restool sweep --model cifar-resnet-32 --dataset cifar10 --download --test 28,32 --limit 5000 --epochs 10
     """
-    run_grid(grid, recipe, place, others="all", dry_run=dry_run, as_json=as_json)
+    run_grid(grid, recipe, place, others="all", keep_logits=keep_logits, dry_run=dry_run, as_json=as_json)

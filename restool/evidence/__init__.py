@@ -1,7 +1,8 @@
 """Whether a difference is real: intervals and tests over test images and seeds. Needs no torch."""
 
 from restool.evidence.curves import area, rank_correlation
-from restool.evidence.intervals import Estimate, accuracy, difference, holm, mcnemar
+from restool.evidence.intervals import Estimate, accuracy, difference, holm, mcnemar, mean
+from restool.evidence.predictions import calibration_error, confidence, divergence
 from restool.evidence.two_way import CONFIDENCE, SIGNIFICANT, Spread, spread
 
 __all__ = [
@@ -11,9 +12,13 @@ __all__ = [
     "Spread",
     "accuracy",
     "area",
+    "calibration_error",
+    "confidence",
     "difference",
+    "divergence",
     "holm",
     "mcnemar",
+    "mean",
     "rank_correlation",
     "spread",
 ]

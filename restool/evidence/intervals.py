@@ -55,6 +55,18 @@ def accuracy(correct: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     return Estimate(p, low, high, found.seed_error, found.image_error)
 
 
+def mean(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
+    """Mean of any figure of seeds and images, such as a divergence: mean -/+ quantile sqrt(V), see `Spread`.
+
+    Args:
+        values: [k, n], of k seeds on n images; or [n].
+        confidence: of the interval.
+    """
+    found = spread(values)
+    half = found.quantile(confidence) * math.sqrt(found.variance)
+    return Estimate(found.mean, found.mean - half, found.mean + half, found.seed_error, found.image_error)
+
+
 def difference(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
     """Mean of differences that are paired by seed and image, such as correct at the target minus correct at the source.
 

@@ -3,19 +3,23 @@
 from collections.abc import Collection
 from itertools import product
 from pathlib import Path
+from typing import Literal, get_args
 
 import pandas as pd
 
+from restool.arguments import require_choice
 from restool.files import write_files
 from restool.report.comparison import Comparison, compare, parse_sides
 from restool.report.curve import curves
 from restool.report.frame import of_equal_settings, read_records, summarise
 from restool.report.groups import headings, split
+from restool.report.outputs import consistency
 from restool.report.tables import csv, latex, markdown
 
 __all__ = [
     "Comparison",
     "compare",
+    "consistency",
     "curves",
     "of_equal_settings",
     "parse_sides",
@@ -27,14 +31,26 @@ __all__ = [
 ]
 
 
-def results(out: str | Path) -> pd.DataFrame:
-    """One row per cell of a results folder, in percent and points with intervals: see `summarise` for the columns.
+Metric = Literal["accuracy", "curve", "consistency"]
+
+
+def results(out: str | Path, metric: Metric = "accuracy") -> pd.DataFrame:
+    """What the records of a folder say, as a frame whose columns are named after figure and unit, with intervals.
+
+    Args:
+        out: results folder.
+        metric: "accuracy" for a row per cell (see `summarise`), "curve" for one per source and protocol (`curves`),
+            "consistency" for one per cell whose logits were kept (`consistency`).
 
     Raises:
         MissingDataError: there are no records.
-        UsageError: a record is damaged.
+        UsageError: a record or its logits are damaged, or there is no such metric.
     """
-    return summarise(read_records(Path(out)))
+    require_choice("metric", metric, get_args(Metric))
+    records = read_records(Path(out))
+    if metric == "consistency":
+        return consistency(Path(out), records)
+    return curves(records) if metric == "curve" else summarise(records)
 
 
 def tables_of(out: Path, keys: Collection[str]) -> tuple[str, list[str]]:
@@ -42,15 +58,16 @@ def tables_of(out: Path, keys: Collection[str]) -> tuple[str, list[str]]:
     records = read_records(out)
     shown = of_equal_settings(records, keys)
     others = records[~records["key"].isin(shown["key"])]
-    return markdown(split(summarise(shown), curves(shown))), headings(others)
+    return markdown(split(summarise(shown), curves(shown), consistency(out, shown))), headings(others)
 
 
 def write_report(out: Path) -> list[Path]:
-    """Write the tables, `table.*` and `curves.csv`, the figures and the page of the records in `out/records`.
+    """Write the tables, figures and page of the records in `out/records`.
 
-    A figure is `heatmap.*` or, accuracy over the target size, `lines.*`, as PNG and PDF; `heatmap-<settings>.*` and
-    `lines-<settings>.*` where the records have several settings. Figures of settings that have no record any more are
-    removed. `report.html` holds all of it. Nothing is written unless all of it could be made.
+    Tables are `table.*`, `curves.csv` and, of cells whose logits were kept, `consistency.csv`. A figure is `heatmap.*`
+    or, accuracy over the target size, `lines.*`, as PNG and PDF; `heatmap-<settings>.*` and `lines-<settings>.*` where
+    the records have several settings. `report.html` holds all of it. Files of what has no record any more are removed.
+    Nothing is written unless all of it could be made.
 
     Returns:
         The files written.
@@ -63,13 +80,15 @@ def write_report(out: Path) -> list[Path]:
     from restool.report.figures import as_files
     from restool.report.heatmap import draw
     from restool.report.lines import draw_lines
-    from restool.report.page import page
+    from restool.report.page import FIGURES, page
 
     records = read_records(out)
     summary, along = summarise(records), curves(records)
-    groups = split(summary, along)
+    agreeing = consistency(out, records)
+    groups = split(summary, along, agreeing)
     texts = {"table.md": markdown(groups), "table.csv": csv(summary), "table.tex": latex(groups)}
-    texts |= {"curves.csv": csv(along)} if len(along) else {}
+    beside = {"curves.csv": along, "consistency.csv": agreeing}
+    texts |= {name: csv(frame) for name, frame in beside.items() if len(frame)}
     drawn = [{"heatmap": draw(group), "lines": draw_lines(group)} for group in groups]
     figures = [{kind: figure for kind, figure in each.items() if figure is not None} for each in drawn]
     texts["report.html"] = page(out, records, groups, figures)
@@ -79,8 +98,8 @@ def write_report(out: Path) -> list[Path]:
             name = kind if len(groups) == 1 else f"{kind}-{group.slug}"
             files |= as_files(name, figure)
     paths = write_files(out, files)
-    for kind, suffix in product(("heatmap", "lines"), ("png", "pdf")):
-        for path in [*out.glob(f"{kind}.{suffix}"), *out.glob(f"{kind}-*.{suffix}")]:
-            if path.name not in files:
-                path.unlink()
+    derived = [f"{kind}{rest}.{suffix}" for kind, rest, suffix in product(FIGURES, ("", "-*"), ("png", "pdf"))]
+    for path in [path for pattern in [*derived, *beside] for path in out.glob(pattern)]:
+        if path.name not in files:
+            path.unlink()
     return paths

@@ -12,7 +12,8 @@ from restool.arguments import unknown_name
 from restool.errors import RestoolError, UsageError
 from restool.evidence import SIGNIFICANT, Estimate
 from restool.recipe import LATER
-from restool.report.frame import MEASURED, decoded, read_records, setting_columns
+from restool.report.columns import MEASURED
+from restool.report.frame import decoded, read_records, setting_columns
 from restool.report.groups import plural, points, told_p
 
 PLACES = ["source", "target"]

@@ -5,7 +5,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from restool import evidence
-from restool.report.frame import CURVE, cell_columns, decoded, source_records
+from restool.report.columns import CURVE, spelt
+from restool.report.frame import cell_columns, decoded, source_records
 
 
 def curves(frame: pd.DataFrame) -> pd.DataFrame:
@@ -45,11 +46,8 @@ def _measured(table: np.ndarray, targets: list[int]) -> dict[str, float]:
     worst = int(table.mean((1, 2)).argmin())
     of_worst = evidence.difference(table[worst])
     found = {"targets": len(targets), "curve_seeds": table.shape[1]}
-    for name, estimate in (("area", area), ("worst", of_worst)):
-        found |= {f"{name}_points": 100 * estimate.mean}
-        found |= {f"{name}_low_points": 100 * estimate.low, f"{name}_high_points": 100 * estimate.high}
+    found |= spelt("area", "points", area) | spelt("worst", "points", of_worst)
     found["worst_target"] = targets[worst]
     if len(targets) > 2:
-        rank = evidence.rank_correlation(table, targets)
-        found |= {"rank_correlation": rank.mean, "rank_correlation_low": rank.low, "rank_correlation_high": rank.high}
+        found |= spelt("rank_correlation", "", evidence.rank_correlation(table, targets))
     return found

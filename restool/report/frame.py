@@ -12,48 +12,8 @@ from numpy.typing import NDArray
 from restool import evidence
 from restool.errors import MissingDataError, UsageError
 from restool.records import RECORD_FORMAT, correct_bits
+from restool.report.columns import CONSISTENCY, CURVE, IDENTITY, MEASURED, SUMMARY, spelt
 
-IDENTITY = {
-    "model": str,
-    "dataset": str,
-    "source": int,
-    "protocol": str,
-    "finetune_epochs": int,
-    "target": int,
-    "seed": int,
-}
-MEASURED = ["accuracy", "n", "correct", "key"]
-SUMMARY = [
-    "seeds",
-    "n",
-    "accuracy_percent",
-    "accuracy_low_percent",
-    "accuracy_high_percent",
-    "accuracy_seed_error_points",
-    "accuracy_image_error_points",
-    "source_accuracy_percent",
-    "difference_points",
-    "difference_low_points",
-    "difference_high_points",
-    "difference_seed_error_points",
-    "difference_image_error_points",
-    "p",
-    "p_holm",
-]
-CURVE = [
-    "targets",
-    "curve_seeds",
-    "area_points",
-    "area_low_points",
-    "area_high_points",
-    "worst_target",
-    "worst_points",
-    "worst_low_points",
-    "worst_high_points",
-    "rank_correlation",
-    "rank_correlation_low",
-    "rank_correlation_high",
-]
 PLAIN = ["requery", "bandlimit", "rescale", "interpolate", "position", "as-is", "resize"]
 SOFTENED = [f"{name}+soften" for name in PLAIN if name != "resize"]
 GIVEN = [*PLAIN, *SOFTENED]
@@ -90,7 +50,7 @@ def read_records(out: Path) -> pd.DataFrame:
 
 def setting_columns(frame: pd.DataFrame) -> list[str]:
     """Names of the settings that all cells of one group share; what starts with `finetune_` tells rows apart."""
-    own = {*IDENTITY, *MEASURED, *SUMMARY, *CURVE} - {"model", "dataset"}
+    own = {*IDENTITY, *MEASURED, *SUMMARY, *CURVE, *CONSISTENCY} - {"model", "dataset"}
     return [name for name in frame.columns if name not in own and not name.startswith("finetune_")]
 
 
@@ -172,14 +132,9 @@ def _estimates(
 
 
 def _named(name: str, unit: str, estimate: evidence.Estimate) -> dict[str, float]:
-    """An estimate as columns."""
-    return {
-        f"{name}_{unit}": 100 * estimate.mean,
-        f"{name}_low_{unit}": 100 * estimate.low,
-        f"{name}_high_{unit}": 100 * estimate.high,
-        f"{name}_seed_error_points": 100 * estimate.seed_error,
-        f"{name}_image_error_points": 100 * estimate.image_error,
-    }
+    """An estimate and its two errors as columns."""
+    errors = {"seed": estimate.seed_error, "image": estimate.image_error}
+    return spelt(name, unit, estimate) | {f"{name}_{of}_error_points": 100 * value for of, value in errors.items()}
 
 
 def protocol_rank(protocol: str) -> int:

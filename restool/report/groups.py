@@ -26,6 +26,7 @@ class Group:
             the epochs after it.
         sources: the rows of the summary that hold a source accuracy.
         curves: what `restool.report.curves` gives along their targets, with the same labels.
+        consistency: what `restool.report.consistency` gives of them, with the same labels.
     """
 
     heading: str
@@ -34,6 +35,7 @@ class Group:
     cells: pd.DataFrame
     sources: pd.DataFrame
     curves: pd.DataFrame
+    consistency: pd.DataFrame
 
     @property
     def targets(self) -> list[int]:
@@ -45,10 +47,13 @@ class Group:
         return None if rows.empty else rows.iloc[0]
 
 
-def split(summary: pd.DataFrame, curves: pd.DataFrame) -> list[Group]:
+def split(summary: pd.DataFrame, curves: pd.DataFrame, consistency: pd.DataFrame | None = None) -> list[Group]:
     """Groups of equal settings in the order of the summary."""
     names, varying = setting_columns(summary), _varying(summary)
-    of_settings = {str(key): found for key, found in curves.groupby(names, dropna=False, sort=False)}
+    beside = [
+        ({str(key): with_labels(found) for key, found in frame.groupby(names, dropna=False, sort=False)}, frame[:0])
+        for frame in (curves, summary[:0] if consistency is None else consistency)
+    ]
     groups: list[Group] = []
     for (key, cells), heading in zip(summary.groupby(names, dropna=False, sort=False), headings(summary), strict=True):
         values = cells.iloc[0]
@@ -57,8 +62,8 @@ def split(summary: pd.DataFrame, curves: pd.DataFrame) -> list[Group]:
         labelled = with_labels(cells)
         at_source = cells["protocol"] == "source"
         settings = ", ".join(_phrases(values, rest))
-        own = with_labels(of_settings.get(str(key), curves[:0]))
-        groups.append(Group(heading, settings, slug, labelled[~at_source], labelled[at_source], own))
+        own = [of_settings.get(str(key), with_labels(nothing)) for of_settings, nothing in beside]
+        groups.append(Group(heading, settings, slug, labelled[~at_source], labelled[at_source], *own))
     return groups
 
 

@@ -11,9 +11,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from restool.report.columns import names
 from restool.report.figures import render
 from restool.report.groups import Group, points, span
-from restool.report.tables import CURVES, caption, curve_rows, rows
+from restool.report.tables import CONSISTENCY, CURVES, caption, consistency_rows, curve_rows, rows
 
 FIGURES = {
     "heatmap": ("Difference from the source accuracy, percentage points", "difference"),
@@ -41,6 +42,7 @@ class Section:
     figures: list[Picture]
     rows: list[list[str]]
     curves: list[list[str]]
+    consistency: list[list[str]]
 
 
 def page(out: Path, records: pd.DataFrame, groups: list[Group], figures: list[dict[str, Figure]]) -> str:
@@ -57,6 +59,7 @@ def page(out: Path, records: pd.DataFrame, groups: list[Group], figures: list[di
     return template.render(
         sections=[_section(*pair) for pair in zip(groups, figures, strict=True)],
         curves_told=CURVES,
+        consistency_told=CONSISTENCY,
         provenance=_provenance(out, records),
     )
 
@@ -67,7 +70,8 @@ def _section(group: Group, figures: dict[str, Figure]) -> Section:
         told, column = FIGURES[kind]
         pictures.append(Picture(f"{told}: {group.heading}", _svg(figure), _numbers(group, column), 2))
     curves = curve_rows(group.curves) if (group.curves["targets"] > 1).any() else []
-    return Section(group.heading, caption(group), pictures, rows(group) if group.targets else [], curves)
+    agreeing = consistency_rows(group.consistency) if len(group.consistency) else []
+    return Section(group.heading, caption(group), pictures, rows(group) if group.targets else [], curves, agreeing)
 
 
 def _svg(figure: Figure) -> Markup:
@@ -81,7 +85,7 @@ def _numbers(group: Group, column: str) -> list[list[str]]:
     unit = "points" if column == "difference" else "percent"
     table = [["source", "protocol", "target", unit, "from", "to", "n", "seeds"]]
     for row in group.cells.dropna(subset=f"{column}_{unit}").to_dict("records"):
-        values = [row[f"{column}_{unit}"], row[f"{column}_low_{unit}"], row[f"{column}_high_{unit}"]]
+        values = [row[name] for name in names(column, unit)]
         told = [points(value) if unit == "points" else f"{value:.1f}" for value in values]
         place = [f"{row['source']} px", row["label"], f"{row['target']} px"]
         table.append([*place, *told, str(row["n"]), str(row["seeds"])])

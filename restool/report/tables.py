@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from restool.evidence import SIGNIFICANT
+from restool.report.columns import names
 from restool.report.comparison import PLACES, Comparison
 from restool.report.groups import Group, accuracy, judged, plural, points, span, told_p
 
@@ -34,6 +35,8 @@ def markdown(groups: Sequence[Group]) -> str:
             sections.append(aligned(rows(group)))
         if (group.curves["targets"] > 1).any():
             sections += [CURVES, aligned(curve_rows(group.curves))]
+        if len(group.consistency):
+            sections += [CONSISTENCY, aligned(consistency_rows(group.consistency))]
     return "\n\n".join(sections) + "\n"
 
 
@@ -120,6 +123,29 @@ def curve_rows(curves: pd.DataFrame, first: Sequence[str] = ()) -> list[list[str
     return table
 
 
+def consistency_rows(consistency: pd.DataFrame) -> list[list[str]]:
+    """Header and body of the table of agreement with the source: a row per cell."""
+    figures = {"agreement": "percent", "divergence": "nats", "overconfidence": "points"}
+    table = [["source", "protocol", "target", "n", "seeds", "agreement", "divergence", "overconfidence", "ECE"]]
+    for row in consistency.to_dict("records"):
+        line = [f"{row['source']} px", row["label"], f"{row['target']} px", str(row["n"]), str(row["seeds"])]
+        for figure, unit in figures.items():
+            value, low, high = (row[name] for name in names(figure, unit))
+            told = points(value) if unit == "points" else f"{value:.{3 if unit == 'nats' else 1}f}"
+            line.append("" if pd.isna(value) else f"{told} ± {(high - low) / 2:.{3 if unit == 'nats' else 1}f}")
+            if figure == "overconfidence" and not pd.isna(value):
+                line[-1] += f" ({points(row['source_overconfidence_points'])})"
+        error, own = row["calibration_error_points"], row["source_calibration_error_points"]
+        table.append([*line, "" if pd.isna(error) else f"{error:.1f} ({own:.1f})"])
+    return table
+
+
+CONSISTENCY = (
+    "Consistency with the model's own answers at the source. Agreement: percent of test images answered alike; "
+    "divergence: mean KL divergence of the output distribution from that at the source, in nats; overconfidence: mean "
+    "confidence minus accuracy, in points; ECE: expected calibration error (15 bins), in points, which is never below "
+    "the overconfidence and has no interval, for it is biased upward. In brackets the same at the source."
+)
 CURVES = (
     "The curve over the targets in one number. Area: mean difference from the source accuracy along the logarithm of "
     "size; worst: the least difference, with the interval of that cell; both in points. Rank correlation (Spearman) of "

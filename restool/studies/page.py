@@ -96,7 +96,7 @@ def _all_in_one(study: StudyFile, summary: pd.DataFrame, along: pd.DataFrame) ->
     labels = []
     for _, row in cells.iterrows():
         labels.append(f"{row['sweep']}{told.get(row['sweep'], '')}, {row_label(row)}")
-    return Group(study.name, "", "study", cells.assign(label=labels), at_source[:0], along)
+    return Group(study.name, "", "study", cells.assign(label=labels), at_source[:0], along, along[:0])
 
 
 def _settings(study: StudyFile, records: pd.DataFrame) -> str:

@@ -11,6 +11,7 @@ from restool.data import Batches, Dataset
 from restool.errors import UsageError
 from restool.models import ModelSpec, find_model
 from restool.nn import calibrate
+from restool.report.columns import spelt
 from restool.transfer.cache import KernelCache
 from restool.transfer.fitting import require_size
 from restool.transfer.protocols import SOURCE, Protocol, applicable, resolve_protocol
@@ -21,9 +22,14 @@ RECALIBRATION_IMAGES = 1100
 """Batch-norm statistics are estimated from so many training images."""
 
 
-@torch.no_grad()
 def correct_predictions(model: nn.Module, batches: Batches, step: Callable[[], None] = lambda: None) -> Tensor:
-    """Whether each image's highest logit is its label, in stored order.
+    """Whether each image's highest logit is its label, as in `predictions`: [N] bool, on the CPU."""
+    return predictions(model, batches, step)[0]
+
+
+@torch.no_grad()
+def predictions(model: nn.Module, batches: Batches, step: Callable[[], None] = lambda: None) -> tuple[Tensor, Tensor]:
+    """Whether each image's highest logit is its label, and all of its logits, in stored order.
 
     Args:
         model: in evaluation mode, on the device of `batches`.
@@ -31,13 +37,15 @@ def correct_predictions(model: nn.Module, batches: Batches, step: Callable[[], N
         step: called after every batch.
 
     Returns:
-        [N] bool, on the CPU.
+        [N] bool and [N, C] float32, on the CPU.
     """
-    answers = []
+    correct, found = [], []
     for images, labels in batches.epoch():
-        answers.append(model(images).argmax(1) == labels)
+        logits = model(images)
+        correct.append(logits.argmax(1) == labels)
+        found.append(logits.float())
         step()
-    return torch.cat(answers).cpu()
+    return torch.cat(correct).cpu(), torch.cat(found).cpu()
 
 
 def calibration_images(dataset: Dataset, sizes: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:
@@ -130,9 +138,7 @@ def evaluate_model(
         for target in targets:
             correct = correct_by(protocol, model, spec, dataset, target, device=device, kernels=kernels)
             changed = paired_difference(correct, own)
-            difference = {"difference_points": 100 * changed.mean, "p": changed.p}
-            difference |= {"difference_low_points": 100 * changed.low, "difference_high_points": 100 * changed.high}
-            rows.append(_row(name, target, correct) | difference)
+            rows.append(_row(name, target, correct) | spelt("difference", "points", changed) | {"p": changed.p})
             step()
     return rows
 
@@ -145,7 +151,4 @@ def paired_difference(correct: Tensor, other: Tensor) -> evidence.Estimate:
 def _row(protocol: str, target: int, correct: Tensor) -> dict[str, Any]:
     """The columns that every row of an evaluation has."""
     found = evidence.accuracy(correct.numpy())
-    percent = {"accuracy": found.mean, "accuracy_low": found.low, "accuracy_high": found.high}
-    return {"protocol": protocol, "target": target, "n": len(correct)} | {
-        f"{name}_percent": 100 * value for name, value in percent.items()
-    }
+    return {"protocol": protocol, "target": target, "n": len(correct)} | spelt("accuracy", "percent", found)

@@ -79,6 +79,7 @@ class Place(TypedDict, total=False):
     method: Method
     data_dir: str | Path | None
     download: bool
+    keep_logits: bool
     time_limit: float | None
     progress: Progress | None
 
@@ -91,6 +92,7 @@ def open_study(
     method: Method = "auto",
     data_dir: str | Path | None = None,
     download: bool = False,
+    keep_logits: bool = False,
     time_limit: float | None = None,
     progress: Progress | None = None,
 ) -> Study:
@@ -103,6 +105,7 @@ def open_study(
         method: how continuous layers convolve; results agree to rounding.
         data_dir: folder with torchvision's files of cifar10 or mnist; "data" by default.
         download: fetch them if they are missing.
+        keep_logits: also write the logits of every cell, for `restool.report.consistency`.
         time_limit: stop by `TimeLimitReached` after so many minutes.
         progress: told of everything; None for bars on stderr.
 
@@ -116,7 +119,7 @@ def open_study(
     chosen, folder = choose_device(device), ResultsFolder(Path(out))
     dataset = load(config.dataset, data_dir=data_dir, download=download, limit=config.limit)
     require_fitting(config, dataset)
-    return Study(config, dataset, folder, device=chosen, method=method, progress=progress)
+    return Study(config, dataset, folder, device=chosen, method=method, progress=progress, keep_logits=keep_logits)
 
 
 def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> SweepResult:
@@ -127,8 +130,8 @@ def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> Sweep
     Args:
         config: what to measure.
         out: results folder, created.
-        **place: device, method, data_dir, download, time_limit and progress, as in `open_study`; a run out of time
-            ends without an error.
+        **place: device, method, data_dir, download, keep_logits, time_limit and progress, as in `open_study`; a run
+            out of time ends without an error.
 
     Returns:
         What is done, failed and missing; tables and heat maps are written where there is a record.

@@ -13,7 +13,7 @@ from restool.records import BusyError, ResultsFolder
 from restool.transfer.cache import KernelCache
 from restool.transfer.cells import Cell, SourceRun, plan
 from restool.transfer.config import StudyConfig
-from restool.transfer.evaluate import EVALUATION_BATCH, calibration_images, correct_predictions
+from restool.transfer.evaluate import EVALUATION_BATCH, calibration_images, predictions
 from restool.transfer.progress import Progress
 from restool.transfer.protocols import FINETUNE, SOURCE, resolve_protocol
 from restool.transfer.provenance import environment
@@ -30,6 +30,7 @@ class Study:
         folder: results folder, created.
         device: to train and evaluate on.
         method: how continuous layers convolve, see `restool.correlation`; it decides no result beyond rounding.
+        keep_logits: also write the logits of every cell; a cell without them is not done.
         progress: told of everything.
 
     Attributes:
@@ -46,7 +47,9 @@ class Study:
         device: torch.device,
         progress: Progress,
         method: Method = "auto",
+        keep_logits: bool = False,
     ) -> None:
+        self.keep_logits = keep_logits
         self.config, self.dataset, self.folder, self.device, self.progress = config, dataset, folder, device, progress
         self.cells = plan(config, dataset)
         self._places = {cell: number for number, cell in enumerate(self.cells, start=1)}
@@ -61,8 +64,8 @@ class Study:
         return list(dict.fromkeys(cell.run for cell in self.cells))
 
     def missing(self) -> list[Cell]:
-        """Cells without a record."""
-        return [cell for cell in self.cells if not self.folder.record(cell.key).exists()]
+        """Cells without a record, or without logits that are to be kept."""
+        return [cell for cell in self.cells if not self._is_done(cell)]
 
     def run(self) -> None:
         """Run the missing cells; those another process holds are waited for, those that fail are kept in `failed`."""
@@ -94,7 +97,7 @@ class Study:
         """Run cells, source model by source model, and give back those that another process is at work on."""
         busy: list[Cell] = []
         for run, of_run in groupby(cells, key=lambda cell: cell.run):
-            wanted = [cell for cell in of_run if not self.folder.record(cell.key).exists()]
+            wanted = [cell for cell in of_run if not self._is_done(cell)]
             if all(self.folder.is_held(cell.key) for cell in wanted):  # waiting loads no model
                 busy += wanted
                 continue
@@ -115,7 +118,7 @@ class Study:
         self._tell_position(cell)
         try:
             with self.folder.lock(cell.key):
-                if not self.folder.record(cell.key).exists():
+                if not self._is_done(cell):
                     self._run(cell, source)
         except BusyError:
             return True
@@ -135,11 +138,17 @@ class Study:
         batches = Batches(self.dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=self.device)
         started = time.perf_counter()
         with self.progress.activity(f"test {cell}", len(batches)) as watch:
-            correct = correct_predictions(model, batches, watch.step)
+            correct, logits = predictions(model, batches, watch.step)
         timing = {"evaluate_seconds": time.perf_counter() - started}
         if trained.seconds is not None and protocol in (SOURCE, FINETUNE):
             timing["train_seconds"] = trained.seconds
+        if self.keep_logits:
+            self.folder.write_logits(cell.key, logits.numpy())
         self.folder.write_record(cell.key, cell.fields, correct.numpy(), timing, self.environment)
+
+    def _is_done(self, cell: Cell) -> bool:
+        kept = not self.keep_logits or self.folder.logits(cell.key).exists()
+        return kept and self.folder.record(cell.key).exists()
 
     def _tell_position(self, cell: Cell) -> None:
         self.progress.at(self._places[cell], len(self.cells))

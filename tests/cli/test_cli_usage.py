@@ -146,3 +146,15 @@ def test_an_interrupt_says_how_to_go_on(restool, here, monkeypatch):
 
 def _throw(error: BaseException) -> None:
     raise error
+
+
+def test_a_finished_sweep_keeps_its_logits_when_it_is_asked_to(restool, swept, study_options):
+    before = restool("sweep", *study_options, "--out", swept)
+    assert "agreement" not in before.out
+    kept = restool("sweep", *study_options, "--keep-logits", "--out", swept)
+    assert kept.status == 0, kept.err
+    assert {path.stem for path in (swept / "logits").iterdir()} == {path.stem for path in (swept / "records").iterdir()}
+    assert kept.out.startswith(before.out.rstrip())
+    table = kept.out.removeprefix(before.out.rstrip())
+    assert table.count("| 8 px") == 4  # two protocols at two targets
+    assert "agreement" in table

@@ -92,11 +92,14 @@ class Lab:
         recipe = Recipe(**{name: choices.pop(name) for name in DEFAULTS if name in choices})
         return StudyConfig(**choices, recipe=recipe)
 
-    def study(self, path: Path, progress: Progress | None = None, **choices: Any) -> Study:
+    def study(
+        self, path: Path, progress: Progress | None = None, *, keep_logits: bool = False, **choices: Any
+    ) -> Study:
         folder = ResultsFolder(path)
         folder.create()
         config, device = self.config(**choices), torch.device("cpu")
-        return Study(config, self.dataset, folder, device=device, progress=progress or Progress())
+        progress = progress or Progress()
+        return Study(config, self.dataset, folder, device=device, progress=progress, keep_logits=keep_logits)
 
     def plan(self, **choices: Any) -> list[Cell]:
         return plan(self.config(**choices), self.dataset)

@@ -4,12 +4,14 @@ import copy
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from restool.data import Batches
 from restool.errors import UsageError
 from restool.models import ModelSpec
+from restool.records import correct_bits, read_logits
 from restool.training import load_checkpoint, load_model
 from restool.transfer import Cell, evaluate_model
 from restool.transfer.trainer import Trainer
@@ -176,3 +178,21 @@ def test_evaluation_rejects_images_that_do_not_fit_and_training_in_disguise(lab,
     message = "^flextcn-2 takes sequences, and data sets hold images; choose an image model$"
     with pytest.raises(UsageError, match=message):
         evaluate_model(model, ModelSpec("flextcn-2", 10, 3, 8), lab.dataset, [8], device=device)
+
+
+def test_kept_logits_are_those_of_the_answers_and_change_no_record(lab, folder):
+    before = lab.records(folder)
+    study = lab.study(folder, lab.progress(), keep_logits=True)
+    assert study.missing() == study.cells  # each has its record, but no logits yet
+    study.run()
+    assert study.missing() == study.failed == []
+    assert lab.records(folder) == before
+    labels = lab.dataset.split("test", 8).labels.numpy()
+    for cell in study.cells:
+        result = before[cell.key]["result"]
+        logits = read_logits(study.folder.logits(cell.key), result["n"])
+        assert np.array_equal(logits.argmax(1) == labels, correct_bits(result["correct"], result["n"])), cell
+
+
+def test_logits_are_kept_only_where_they_are_asked_for(folder):
+    assert not (folder / "logits").exists()

@@ -95,7 +95,7 @@ def test_an_error_that_nobody_can_mend_is_not_swallowed(lab, folder, monkeypatch
         raise ZeroDivisionError
 
     (folder / "records" / f"{lab.plan()[1].key}.json").unlink()
-    monkeypatch.setattr("restool.transfer.study.correct_predictions", broken)
+    monkeypatch.setattr("restool.transfer.study.predictions", broken)
     with pytest.raises(ZeroDivisionError):
         lab.run(folder)
 
