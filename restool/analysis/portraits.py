@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from restool.aliasing import frequency_bounds
 from restool.correlation import FactoredKernel
-from restool.errors import UsageError
 from restool.modules import named_layers
 from restool.nn import ContinuousConv
 from restool.report.portraits import Portrait
@@ -21,19 +20,14 @@ POINTS = 129
 
 @torch.no_grad()
 def portraits(model: nn.Module, source: int, target: int) -> list[Portrait]:
-    """A portrait of every continuous layer of an image model, in the model's order.
+    """A portrait of every continuous layer of an image model, in the model's order; of a model without any, none.
 
     Args:
         model: trained at `source`.
         source: pixels of the image side in training.
         target: the same, of the images to come.
-
-    Raises:
-        UsageError: the model has no continuous kernel of images.
     """
     layers = [(name, layer) for name, layer in named_layers(model, ContinuousConv) if not layer.causal]
-    if not layers:
-        raise UsageError("the model must have continuous kernels of images, but has none")
     bounds = frequency_bounds(model)
     fine = FINER * max(source, target)
     return [_portrait(name, layer, source, fine, bounds.get(name)) for name, layer in layers]

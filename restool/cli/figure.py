@@ -63,7 +63,10 @@ def kernels(
     require_size(to)
     model, stored = load_model(checkpoint, torch.device("cpu"))
     source = stored.spec.reference_size
-    files, table = write_portraits(out, portraits(model, source, to), source, to)
+    found = portraits(model, source, to)
+    if not found:
+        raise UsageError(f"{checkpoint} must have continuous kernels of images, but has none")
+    files, table = write_portraits(out, found, source, to)
     _print(files, table, as_json=as_json)
 
 

@@ -61,6 +61,19 @@ def print_report(out: Path, files: list[Path], *, as_json: bool) -> None:
         print_files(files)
 
 
+def print_reports(outs: list[Path], files: list[Path], *, as_json: bool) -> None:
+    """The tables of several folders whose reports were written."""
+    from restool.report import results
+
+    if as_json:
+        folders = [{"out": str(out), "rows": plain_rows(results(out))} for out in outs]
+        print_json({"folders": folders, "files": [str(file) for file in files]})
+    else:
+        for out in outs:
+            print(f"{out}\n\n{(out / 'table.md').read_text()}")
+        print_files(files)
+
+
 def print_grid(out: Path, files: list[Path], keys: Collection[str], *, as_json: bool) -> None:
     """The tables of the settings of some cells, and what else the folder holds; without files, nothing is there yet."""
     from restool.report import of_equal_settings, read_records, summarise, tables_of

@@ -1,20 +1,19 @@
 """Tables and heat maps as a pure function of records: the same records give the same bytes."""
 
-from collections.abc import Collection
-from itertools import product
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import pandas as pd
 
 from restool.arguments import require_choice
-from restool.files import write_files
+from restool.files import write_atomically
 from restool.report.comparison import Comparison, compare, parse_sides
 from restool.report.curve import curves
 from restool.report.frame import of_equal_settings, read_records, summarise
 from restool.report.groups import headings, split
 from restool.report.outputs import consistency
-from restool.report.tables import csv, latex, markdown
+from restool.report.tables import markdown
 
 __all__ = [
     "Comparison",
@@ -27,6 +26,7 @@ __all__ = [
     "results",
     "summarise",
     "tables_of",
+    "write_page",
     "write_report",
 ]
 
@@ -66,40 +66,31 @@ def write_report(out: Path) -> list[Path]:
 
     Tables are `table.*`, `curves.csv` and, of cells whose logits were kept, `consistency.csv`. A figure is `heatmap.*`
     or, accuracy over the target size, `lines.*`, as PNG and PDF; `heatmap-<settings>.*` and `lines-<settings>.*` where
-    the records have several settings. `report.html` holds all of it. Files of what has no record any more are removed.
-    Nothing is written unless all of it could be made.
+    the records have several settings. `report.html` holds all of it and the diagnoses of the folder. Files of what has
+    no record any more are removed. Nothing is written unless all of it could be made.
 
     Returns:
         The files written.
 
     Raises:
         MissingDataError: there are no records.
-        UsageError: a record is damaged.
+        UsageError: a record, its logits or a diagnosis is damaged.
     """
-    # seaborn takes a second that only figures need
-    from restool.report.figures import as_files
-    from restool.report.heatmap import draw
-    from restool.report.lines import draw_lines
-    from restool.report.page import FIGURES, page
+    from restool.report.folder import make_report  # seaborn takes a second that only figures need
 
-    records = read_records(out)
-    summary, along = summarise(records), curves(records)
-    agreeing = consistency(out, records)
-    groups = split(summary, along, agreeing)
-    texts = {"table.md": markdown(groups), "table.csv": csv(summary), "table.tex": latex(groups)}
-    beside = {"curves.csv": along, "consistency.csv": agreeing}
-    texts |= {name: csv(frame) for name, frame in beside.items() if len(frame)}
-    drawn = [{"heatmap": draw(group), "lines": draw_lines(group)} for group in groups]
-    figures = [{kind: figure for kind, figure in each.items() if figure is not None} for each in drawn]
-    texts["report.html"] = page(out, records, groups, figures)
-    files = {name: text.encode() for name, text in texts.items()}
-    for group, each in zip(groups, figures, strict=True):
-        for kind, figure in each.items():
-            name = kind if len(groups) == 1 else f"{kind}-{group.slug}"
-            files |= as_files(name, figure)
-    paths = write_files(out, files)
-    derived = [f"{kind}{rest}.{suffix}" for kind, rest, suffix in product(FIGURES, ("", "-*"), ("png", "pdf"))]
-    for path in [path for pattern in [*derived, *beside] for path in out.glob(pattern)]:
-        if path.name not in files:
-            path.unlink()
-    return paths
+    return make_report(out).write()
+
+
+def write_page(outs: Sequence[Path], to: Path) -> list[Path]:
+    """Write the reports of several folders, and one page with all of them, a chapter each, to a file.
+
+    Returns:
+        The files written, and raises what `write_report` does.
+    """
+    from restool.report.folder import make_report
+    from restool.report.page import page
+
+    reports = [make_report(out) for out in outs]
+    written = [path for report in reports for path in report.write()]
+    write_atomically(to, page([report.chapter for report in reports]).encode())
+    return [*written, to]

@@ -22,7 +22,7 @@ PROTOCOLS = ["source", *GIVEN, "bn-recalibrate", *(f"{name}+bn-recalibrate" for 
 
 
 def read_records(out: Path) -> pd.DataFrame:
-    """Every record of a folder as one row: the cell's fields, then accuracy (a fraction), n and key.
+    """Every record of a folder as one row: the cell's fields, then what a record says of it (`MEASURED`).
 
     Rows are sorted by setting, source, protocol, target and seed, whatever the order of the files.
 
@@ -153,7 +153,8 @@ def _read_row(path: Path) -> dict[str, Any]:
     if problem:
         raise UsageError(f"record {path} {problem}: delete it and run the sweep again")
     row = {name: _plain(value) for name, value in record["cell"].items()}
-    return row | {name: record["result"][name] for name in ("accuracy", "n", "correct")} | {"key": record["key"]}
+    row |= {name: record["result"][name] for name in ("accuracy", "n", "correct")}
+    return row | {name: record[name] for name in ("key", "timing", "environment")}
 
 
 def _problem(record: Any, stem: str) -> str | None:
@@ -167,6 +168,8 @@ def _problem(record: Any, stem: str) -> str | None:
     cell, result = record.get("cell"), record.get("result")
     if not isinstance(cell, dict) or not isinstance(result, dict):
         return "has no cell or no result"
+    if not isinstance(record.get("timing"), dict) or not isinstance(record.get("environment"), dict):
+        return "has no timing or no environment"
     for name, kind in IDENTITY.items():
         if not isinstance(cell.get(name), kind):
             return f"must have cell.{name} of type {kind.__name__}, got {cell.get(name)!r}"

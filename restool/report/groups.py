@@ -1,6 +1,7 @@
 """A summary cut into groups of equal settings, with the words that tables and figures share."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,6 +137,12 @@ def span(counts: "pd.Series[int]", noun: str) -> str:
     """How many, where cells may differ: `3 seeds`, `1 to 3 seeds`."""
     low, high = counts.min(), counts.max()
     return plural(high, noun) if low == high else f"{low} to {plural(high, noun)}"
+
+
+def told_settings(settings: Mapping[str, Any]) -> list[str]:
+    """The settings of one model that a heading tells, and those that are not default, in words."""
+    named = [name for name in [*NAMED[2:], *LATER] if name in settings]
+    return list(filter(None, (_phrase(name, settings[name]) for name in named)))
 
 
 def _phrases(values: "pd.Series[Any]", names: list[str]) -> list[str]:

@@ -1,7 +1,5 @@
-"""`report.html`: one file with everything that the records of a folder say, to read without a network or a script."""
+"""`report.html`: one file with everything that results folders hold, to read without a network or a script."""
 
-import json
-from collections import Counter
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -11,9 +9,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from restool.report import diagnosis, portraits, provenance
 from restool.report.columns import names
+from restool.report.diagnosis import Diagnosed, read_diagnoses
 from restool.report.figures import render
-from restool.report.groups import Group, points, span
+from restool.report.groups import Group, points
 from restool.report.tables import CONSISTENCY, CURVES, caption, consistency_rows, curve_rows, rows
 
 FIGURES = {
@@ -24,54 +24,107 @@ FIGURES = {
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure on the page: what it shows in words, as SVG, and as a table whose first columns are words."""
+class Table:
+    """A table on the page: its heading, what it says in words, and its rows, whose first columns are words."""
 
+    heading: str
     told: str
-    svg: Markup
     rows: list[list[str]]
     words: int
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure on the page: what it shows in words, as SVG, and as tables."""
+
+    told: str
+    svg: Markup
+    numbers: list[Table]
+
+
+@dataclass(frozen=True)
 class Section:
-    """One group of equal settings on the page."""
+    """A part of a chapter: its heading, what it says in words, its figures, its tables, and what to type for it."""
 
     heading: str
-    caption: str
+    told: str
     figures: list[Picture]
-    rows: list[list[str]]
-    curves: list[list[str]]
-    consistency: list[list[str]]
+    tables: list[Table]
+    commands: list[str]
 
 
-def page(out: Path, records: pd.DataFrame, groups: list[Group], figures: list[dict[str, Figure]]) -> str:
-    """The page of a folder as HTML. Equal records give equal bytes.
+@dataclass(frozen=True)
+class Chapter:
+    """What the page says of a folder."""
+
+    name: str
+    sections: list[Section]
+
+
+def page(chapters: list[Chapter]) -> str:
+    """The page of one or several folders as HTML. Equal records give equal bytes."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    template = environment.from_string((files("restool.report") / "page.html.j2").read_text("utf-8"))
+    return template.render(chapters=chapters)
+
+
+def chapter(out: Path, records: pd.DataFrame, groups: list[Group], figures: list[dict[str, Figure]]) -> Chapter:
+    """What the page says of a folder: every group of equal settings, every diagnosis, and where all that comes from.
 
     Args:
         out: results folder.
         records: what `restool.report.read_records` gives.
         groups: of them.
         figures: of every group, those of `FIGURES` that it has.
+
+    Raises:
+        UsageError: a diagnosis is damaged.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    template = environment.from_string((files("restool.report") / "page.html.j2").read_text("utf-8"))
-    return template.render(
-        sections=[_section(*pair) for pair in zip(groups, figures, strict=True)],
-        curves_told=CURVES,
-        consistency_told=CONSISTENCY,
-        provenance=_provenance(out, records),
-    )
+    parts = provenance.of_settings(records)
+    sections = [_section(*each) for each in zip(groups, figures, parts, strict=True)]
+    sections += [_diagnosis(found) for found in read_diagnoses(out)]
+    machines = Table("", "", provenance.machines(records), 2)
+    return Chapter(out.name, [*sections, Section("Provenance", "", [], [machines], [])])
 
 
-def _section(group: Group, figures: dict[str, Figure]) -> Section:
+def _section(group: Group, figures: dict[str, Figure], records: pd.DataFrame) -> Section:
     pictures = []
     for kind, figure in figures.items():
         told, column = FIGURES[kind]
-        pictures.append(Picture(f"{told}: {group.heading}", _svg(figure), _numbers(group, column), 2))
-    curves = curve_rows(group.curves) if (group.curves["targets"] > 1).any() else []
-    agreeing = consistency_rows(group.consistency) if len(group.consistency) else []
-    return Section(group.heading, caption(group), pictures, rows(group) if group.targets else [], curves, agreeing)
+        pictures.append(Picture(f"{told}: {group.heading}", _svg(figure), [_numbers(group, column)]))
+    tables = [Table("All cells", "", rows(group), 2)] if group.targets else []
+    if (group.curves["targets"] > 1).any():
+        tables.append(Table("Along the curve", CURVES, curve_rows(group.curves), 2))
+    if len(group.consistency):
+        tables.append(Table("Consistency with the source", CONSISTENCY, consistency_rows(group.consistency), 2))
+    if seconds := provenance.seconds(records):
+        tables.append(Table("Time", provenance.SECONDS, seconds, 3))
+    return Section(group.heading, caption(group), pictures, tables, provenance.commands(records))
+
+
+def _diagnosis(found: Diagnosed) -> Section:
+    """Why a model loses at a target: the verdict, causes and layers, and the kernels."""
+    heading = diagnosis.heading(found)
+    causes = Table("", "", diagnosis.causes(found), 1)
+    layers, norms = (Table("", "", table(found), 1) for table in (diagnosis.layers, diagnosis.norms))
+    told = f"What the repair of one cause alone gives back, and how far every layer's response parts: {heading}"
+    pictures = [
+        Picture(told, _svg(diagnosis.draw(found)), [causes, *(each for each in (layers, norms) if each.rows[1:])])
+    ]
+    if kernels := found["kernels"]:
+        source, target = found["source"], found["target"]
+        numbers = portraits.table(kernels, source, target)
+        shown = [[str(name) for name in numbers], *numbers.map(_short).to_numpy().tolist()]
+        figure = portraits.draw(kernels, source, target)
+        told = f"Learned kernels from shallow to deep, and their energy by frequency: {heading}"
+        pictures.append(Picture(told, _svg(figure), [Table("", "", shown, 1)]))
+    options = {"to": found["target"], "dataset": found["dataset"], "limit": found["limit"] or ""}
+    command = provenance.typed("diagnose", {name: str(value) for name, value in options.items()}, found["checkpoint"])
+    return Section(f"Diagnosis: {heading}", found["verdict"], pictures, [], [command])
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _svg(figure: Figure) -> Markup:
@@ -80,7 +133,7 @@ def _svg(figure: Figure) -> Markup:
     return Markup(text[text.index("<svg") :])  # noqa: S704 (matplotlib wrote it, and escapes what it writes)
 
 
-def _numbers(group: Group, column: str) -> list[list[str]]:
+def _numbers(group: Group, column: str) -> Table:
     """What a figure shows, one row per cell, with the ends of the interval."""
     unit = "points" if column == "difference" else "percent"
     table = [["source", "protocol", "target", unit, "from", "to", "n", "seeds"]]
@@ -89,18 +142,4 @@ def _numbers(group: Group, column: str) -> list[list[str]]:
         told = [points(value) if unit == "points" else f"{value:.1f}" for value in values]
         place = [f"{row['source']} px", row["label"], f"{row['target']} px"]
         table.append([*place, *told, str(row["n"]), str(row["seeds"])])
-    return table
-
-
-def _provenance(out: Path, records: pd.DataFrame) -> list[list[str]]:
-    """What the records say of where and by what they were made, and of how many that is so."""
-    counted: dict[str, Counter[str]] = {}
-    for key in records["key"]:
-        environment = json.loads((out / "records" / f"{key}.json").read_text("utf-8"))["environment"]
-        for name, value in environment.items():
-            counted.setdefault(name, Counter())[value if isinstance(value, str) else json.dumps(value)] += 1
-    table = [["what", "value", "records"]]
-    table.append(["seeds", span(records.groupby("model", sort=False)["seed"].nunique(), "seed"), str(len(records))])
-    for name in sorted(counted):
-        table += [[name, value, str(count)] for value, count in sorted(counted[name].items())]
-    return table
+    return Table("", "", table, 2)

@@ -3,8 +3,11 @@
 Lengths are in units of half an image side, frequencies in cycles per unit: n pixels carry up to n / 4.
 """
 
+import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 import numpy as np
@@ -44,6 +47,38 @@ class Portrait:
     frequencies: np.ndarray
     above: np.ndarray
     bound: float | None
+
+    def as_plain(self) -> dict[str, Any]:
+        """As JSON has it, pictures in half precision; `from_plain` reads it."""
+        pictures = np.ascontiguousarray(self.pictures, dtype="<f2")
+        return {
+            "layer": self.layer,
+            "shape": list(pictures.shape),
+            "pictures": base64.b64encode(pictures.tobytes()).decode(),
+            "covered": list(self.covered),
+            "taps": list(self.taps),
+            "frequencies": [round(float(value), 6) for value in self.frequencies],
+            "above": [round(float(value), 8) for value in self.above],
+            "bound": self.bound,
+        }
+
+    @classmethod
+    def from_plain(cls, found: Mapping[str, Any]) -> "Portrait":
+        """What `as_plain` gave.
+
+        Raises:
+            ValueError: not base64, or not as many pixels as the shape says.
+        """
+        pixels = np.frombuffer(base64.b64decode(found["pictures"], validate=True), dtype="<f2")
+        return cls(
+            layer=found["layer"],
+            pictures=pixels.reshape(found["shape"]).astype(float),
+            covered=tuple(found["covered"]),
+            taps=tuple(found["taps"]),
+            frequencies=np.array(found["frequencies"]),
+            above=np.array(found["above"]),
+            bound=found["bound"],
+        )
 
     def share_above(self, pixels: int) -> float:
         """The share above the Nyquist frequency of so many pixels."""

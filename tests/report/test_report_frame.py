@@ -165,6 +165,8 @@ MEND = "delete it and run the sweep again$"
         ({"format": 2}, "has format 2, but this restool reads format 1"),
         ({"key": "abc"}, "must be named after its key, which is abc"),
         ({"cell": None}, "has no cell or no result"),
+        ({"timing": None}, "has no timing or no environment"),
+        ({"environment": []}, "has no timing or no environment"),
         (
             {"cell": {"model": "flexnet-3", "dataset": "gabors", "source": "16"}},
             "must have cell.source of type int, got '16'",

@@ -97,7 +97,7 @@ def test_contents_point_at_sections(study):
     page = page_of(study)
     targets = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     links = [str(each["href"]).removeprefix("#") for each in page.having("a")]
-    assert links == ["s1", "s2", "provenance"]
+    assert links == ["c1s1", "c1s2", "c1s3"]
     assert set(links) <= targets
 
 

@@ -90,6 +90,7 @@ def write(tmp_path: Path) -> Write:
         result = {"accuracy": float(np.mean(bits)), "n": len(bits), "correct": packed}
         path = tmp_path / "out" / "records" / f"{key}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"format": 1, "key": key, "cell": cell, "result": result}))
+        record = {"format": 1, "key": key, "cell": cell, "result": result, "timing": {}, "environment": {}}
+        path.write_text(json.dumps(record))
 
     return write_record

@@ -1,0 +1,105 @@
+"""Where records come from: the command that makes them again, the machines that made them, and the time they took."""
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+
+import pandas as pd
+
+from restool.recipe import DEFAULTS
+from restool.report.frame import setting_columns
+from restool.report.groups import span, with_labels
+
+OWN_OPTIONS = {"model", "dataset", "data", "limit", "epochs", "train_sizes"}
+"""Settings that are not typed as an option of their name, or not always."""
+
+
+def of_settings(records: pd.DataFrame) -> list[pd.DataFrame]:
+    """The records of every group of equal settings, in the order of `restool.report.groups.split`."""
+    return [part for _, part in records.groupby(setting_columns(records), dropna=False, sort=False)]
+
+
+def commands(part: pd.DataFrame) -> list[str]:
+    """What to type for the records of equal settings: a sweep for every number of epochs of fine-tuning.
+
+    The data set is called what the records call it; one of files is given as the path to them.
+
+    Args:
+        part: one of `of_settings`.
+    """
+    tuned = sorted(set(part["finetune_epochs"]) - {0})
+    zero_shot = part[(part["finetune_epochs"] == 0) & (part["protocol"] != "source")]
+    found = []
+    for epochs in tuned or [0]:
+        targets = part[part["finetune_epochs"] == epochs] if epochs else zero_shot
+        options = _settings(part) | {
+            "seeds": _listed(part["seed"]),
+            "test": _listed(targets["target"] if len(targets) else part["target"]),
+            "protocols": ",".join(dict.fromkeys(zero_shot["protocol"])),
+        }
+        options |= {"finetune-epochs": str(epochs)} if epochs else {}
+        found.append(typed("sweep", options))
+    return found
+
+
+def typed(command: str, options: Mapping[str, str], *arguments: str) -> str:
+    """A command of restool as a shell takes it; options without a value are left out."""
+    words = [word for name, value in options.items() if value for word in (f"--{name}", value)]
+    return shlex.join(["restool", command, *arguments, *words])
+
+
+def _settings(part: pd.DataFrame) -> dict[str, str]:
+    """Options that all records of a part share, by name."""
+    first = part.iloc[0].dropna()
+    options = {"model": first["model"], "dataset": first["dataset"]}
+    options["train"] = first.get("train_sizes", _listed(part["source"]))
+    options |= {name: str(first[name]) for name in ("limit", "epochs") if name in first}
+    for name in setting_columns(part):
+        if name not in OWN_OPTIONS and name in first and first[name] != DEFAULTS.get(name):
+            options[name.replace("_", "-")] = str(first[name])
+    return options
+
+
+def _listed(values: "pd.Series[int]") -> str:
+    return ",".join(map(str, sorted(set(values))))
+
+
+def machines(records: pd.DataFrame) -> list[list[str]]:
+    """What the records say of where and by what they were made, and of how many that is so, under a header."""
+    counted: dict[str, Counter[str]] = {}
+    for environment in records["environment"]:
+        for name, value in environment.items():
+            counted.setdefault(name, Counter())[value if isinstance(value, str) else json.dumps(value)] += 1
+    table = [["what", "value", "records"]]
+    table.append(["seeds", span(records.groupby("model", sort=False)["seed"].nunique(), "seed"), str(len(records))])
+    for name in sorted(counted):
+        table += [[name, value, str(count)] for value, count in sorted(counted[name].items())]
+    return table
+
+
+SECONDS = (
+    "Seconds on the clock per 1,000 test images, median over seeds, data included, and whatever else the machine did. "
+    "`restool bench eval` measures speed."
+)
+
+
+def seconds(part: pd.DataFrame) -> list[list[str]]:
+    """The time of tests under a header: a row per device, source and protocol; empty where no record tells one.
+
+    Args:
+        part: one of `of_settings`.
+    """
+    taken = [timing.get("evaluate_seconds") for timing in part["timing"]]
+    devices = [environment.get("device", "") for environment in part["environment"]]
+    timed = with_labels(part).assign(taken=pd.Series(taken, index=part.index, dtype=float), device=devices)
+    timed = timed.dropna(subset="taken")
+    if timed.empty:
+        return []
+    targets = sorted(set(timed["target"]))
+    table = [["device", "source", "protocol", *(f"{target} px" for target in targets)]]
+    for (device, source, label), rows in timed.groupby(["device", "source", "label"], sort=False):
+        median = (1000 * rows["taken"] / rows["n"]).groupby(rows["target"]).median()
+        shown = [f"{median[target]:.2f}" if target in median else "" for target in targets]
+        table.append([str(device), f"{source} px", str(label), *shown])
+    return table
