@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from restool.cli import panels
+from restool.cli.checkpoint import open_checkpoint
 from restool.cli.output import print_files, print_json
 
 Out = Annotated[
@@ -18,14 +19,11 @@ Out = Annotated[
 ]
 
 
+@panels.takes_panels
 def diagnose(
     checkpoint: panels.CheckpointFile,
+    images: panels.Images,
     to: panels.TargetSize = 32,
-    dataset: panels.DatasetName = "gabors",
-    limit: panels.Limit = None,
-    data_dir: panels.DataDir = None,
-    download: panels.Download = False,
-    device: panels.Device = panels.DeviceChoice.auto,
     out: Out = None,
     as_json: panels.Json = False,
 ) -> None:
@@ -34,23 +32,17 @@ def diagnose(
     restool diagnose model.safetensors --to 32
     """
     from restool.analysis.portraits import portraits
-    from restool.data import load, require_limit
-    from restool.devices import choose_device
     from restool.diagnosis import as_plain, steps
     from restool.diagnosis import diagnose as measure
     from restool.report import diagnosis
     from restool.report.tables import aligned
-    from restool.training import load_model
     from restool.transfer.progress import ProgressBars
 
     panels.require_size(to)
-    require_limit(limit)
-    chosen = choose_device(device.value)
-    model, stored = load_model(checkpoint, chosen)
-    data = load(dataset, data_dir=data_dir, download=download, limit=limit)
+    model, stored, data, device = open_checkpoint(checkpoint, images)
     with ProgressBars().activity(f"diagnose {checkpoint.name}", steps(model, stored.spec, to)) as watch:
-        measured = measure(model, stored.spec, data, to, device=chosen, step=watch.step)
-    asked = {"checkpoint": str(checkpoint), "dataset": data.name, "limit": limit}
+        measured = measure(model, stored.spec, data, to, device=device, step=watch.step)
+    asked = {"checkpoint": str(checkpoint), "dataset": data.name, "limit": images.limit}
     found = {**asked, **as_plain(measured), "settings": stored.facts}
     if out is not None:
         kernels = portraits(model, stored.spec.reference_size, to)

@@ -3,42 +3,34 @@
 from typing import Any
 
 from restool.cli import panels
+from restool.cli.checkpoint import open_checkpoint
 from restool.cli.output import print_json
 from restool.cli.parsing import names, sizes
 
 
+@panels.takes_panels
 def evaluate(
     checkpoint: panels.CheckpointFile,
+    images: panels.Images,
     test: panels.TestSizes = "28..36",
-    dataset: panels.DatasetName = "gabors",
     protocols: panels.Protocols = None,
-    limit: panels.Limit = None,
-    data_dir: panels.DataDir = None,
-    download: panels.Download = False,
-    device: panels.Device = panels.DeviceChoice.auto,
     as_json: panels.Json = False,
 ) -> None:
     """Test a checkpoint at its source and at given sizes and print the accuracies; nothing is written.
 
     restool evaluate model.safetensors --test 28..36 --protocols requery,resize
     """
-    from restool.data import load, require_limit
-    from restool.devices import choose_device
-    from restool.training import load_model
     from restool.transfer import applicable, evaluate_model, resolve_protocol
     from restool.transfer.progress import ProgressBars
 
     targets = sizes(test, "test")
-    require_limit(limit)
     asked = None if protocols is None else names(protocols)
     for name in asked or ():
         resolve_protocol(name)
-    chosen = choose_device(device.value)
-    model, stored = load_model(checkpoint, chosen)
-    data = load(dataset, data_dir=data_dir, download=download, limit=limit)
+    model, stored, data, device = open_checkpoint(checkpoint, images)
     how = asked or applicable(model)
     with ProgressBars().activity(f"test {checkpoint.name}", 1 + len(how) * len(targets)) as watch:
-        rows = evaluate_model(model, stored.spec, data, targets, protocols=how, device=chosen, step=watch.step)
+        rows = evaluate_model(model, stored.spec, data, targets, protocols=how, device=device, step=watch.step)
     if as_json:
         print_json({"checkpoint": str(checkpoint), "source": stored.spec.reference_size, "rows": rows})
         return

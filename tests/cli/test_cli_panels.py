@@ -170,7 +170,8 @@ def commands(tree: typer.Typer = app) -> list[Any]:
 
 def test_the_commands_with_panels_are_those_that_share_options():
     names = {command.__name__ for command in commands()}
-    assert names == {"sweep", "finetune", "train", "layer", "step", "evaluation", "data", "run"}
+    single = {"evaluate", "diagnose"}
+    assert names == {"sweep", "finetune", "train", "layer", "step", "evaluation", "data", "run"} | single
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.__name__)

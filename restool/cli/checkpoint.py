@@ -1,0 +1,34 @@
+"""What the commands that test a checkpoint share: from what was typed to a model and its images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from restool.cli.panels import Images
+
+if TYPE_CHECKING:
+    import torch
+
+    from restool.data import Dataset
+    from restool.training import Checkpoint
+
+
+class Opened(NamedTuple):
+    """A trained model, what its file says of it, and the images to test it on."""
+
+    model: "torch.nn.Module"
+    stored: "Checkpoint"
+    dataset: "Dataset"
+    device: "torch.device"
+
+
+def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
+    """Read a checkpoint and its test images; the errors are those of the library."""
+    from restool.data import load, require_limit
+    from restool.devices import choose_device
+    from restool.training import load_model
+
+    require_limit(images.limit)
+    device = choose_device(images.device.value)
+    model, stored = load_model(checkpoint, device)
+    data = load(images.dataset, data_dir=images.data_dir, download=images.download, limit=images.limit)
+    return Opened(model, stored, data, device)
