@@ -34,7 +34,7 @@ def rank_correlation(values: ArrayLike, sizes: Sequence[int], confidence: float 
     the same draws; `p` is not known.
 
     Args:
-        values: [t, k, n], differences at t sizes, at least three, of k seeds on n images.
+        values: [t, k, n], differences -1, 0 and 1 at t sizes, at least three, of k seeds on n images.
         sizes: [t], ascending.
         confidence: of the interval.
 
@@ -62,9 +62,12 @@ def _weights(sizes: Sequence[int]) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=4)
 def _drawn(count: int) -> NDArray[np.float32]:
-    """How often each of so many is drawn in every resample, over their number: [b, count]."""
+    """How often each of so many is drawn in every resample: [b, count].
+
+    Sums of such numbers of -1, 0 and 1 are exact, so that equal sizes stay equal in every resample.
+    """
     draws = np.random.default_rng(count).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    return (draws / count).astype(np.float32)
+    return draws.astype(np.float32)
 
 
 def _spearman(curves: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -124,9 +124,9 @@ def _draw_gains(ax: Axes, found: Diagnosed) -> None:
     ax.axvline(0, color="0.4", linewidth=0.8)
     lost = -found["difference_points"]
     ax.axvline(lost, color="C3", linewidth=1.2, linestyle="--")
-    ax.text(lost, len(found["repairs"]) - 0.4, "all of the loss", color="C3", fontsize=7, ha="right", va="top")
+    ax.text(lost, -0.95, "all of the loss ", color="C3", fontsize=7, ha="right", va="top")
     ax.set_yticks(range(len(found["repairs"])), [repair["cause"] for repair in found["repairs"]])
-    ax.set_ylim(len(found["repairs"]) - 0.4, -0.6)
+    ax.set_ylim(len(found["repairs"]) - 0.4, -1)
     ax.set(xlabel="given back by the repair alone, points", title="hollow: not significant")
     ax.spines[["top", "right"]].set_visible(False)
 

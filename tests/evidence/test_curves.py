@@ -49,6 +49,12 @@ def test_a_steady_fall_is_sure_and_a_level_curve_has_no_order():
     assert (level.mean, level.low, level.high) == (0, 0, 0)
 
 
+def test_sizes_with_the_same_answers_stay_tied_in_every_resample():
+    one = np.random.default_rng(0).integers(-1, 2, (3, 1000))
+    found = rank_correlation(np.stack([one] * 9), range(28, 37))
+    assert (found.low, found.high) == (0, 0)
+
+
 def test_the_interval_is_that_of_a_bootstrap_over_seeds_and_images():
     table = table_of([-0.30, -0.33, -0.31, -0.36, -0.35], seeds=4, images=60)
     found = rank_correlation(table, SIZES)
