@@ -24,11 +24,12 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
     compared = frame[(frame["protocol"] != "source") & np.array([at is not None for at in sources])]
     rows = []
     for _, of_curve in compared.groupby(keys, dropna=False, sort=False):
-        targets: list[int] = sorted(set(of_curve["target"]))
-        seeds = set.intersection(*(set(of_curve["seed"][of_curve["target"] == target]) for target in targets))
+        places: dict[int, dict[int, int]] = {}
+        for at, target, seed in zip(of_curve.index, of_curve["target"], of_curve["seed"], strict=True):
+            places.setdefault(target, {})[seed] = at
+        targets, seeds = sorted(places), set.intersection(*map(set, places.values()))
         if seeds:
-            places = {(row.target, row.seed): of_curve.index[at] for at, row in enumerate(of_curve.itertuples())}
-            of_targets = [[places[target, seed] for seed in sorted(seeds)] for target in targets]
+            of_targets = [[places[target][seed] for seed in sorted(seeds)] for target in targets]
             table = np.array([[_change(bits, place, sources[place]) for place in of_seeds] for of_seeds in of_targets])
             rows.append({name: of_curve[name].iloc[0] for name in keys} | _measured(table, targets))
     return pd.DataFrame(rows, columns=[*keys, *CURVE]).astype({name: object for name in keys})

@@ -1,7 +1,7 @@
 """A summary cut into groups of equal settings, with the words that tables and figures share."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ from restool.evidence import SIGNIFICANT
 from restool.recipe import LATER
 from restool.report.frame import setting_columns
 
+Row = Mapping[Hashable, Any]
+"""A row of a summary, by its columns."""
 NAMED = ["model", "dataset", "alias_penalty", "epochs", "limit"]
 """Every heading tells these settings; the others are in the heading only where groups differ in them."""
 
@@ -42,10 +44,10 @@ class Group:
     def targets(self) -> list[int]:
         return sorted(set(self.cells["target"]))
 
-    def at_source(self, source: int) -> "pd.Series[Any] | None":
+    def at_source(self, source: int) -> Row | None:
         """The row of the models trained at `source`, over all their seeds, or None without a record."""
         rows = self.sources[self.sources["source"] == source]
-        return None if rows.empty else rows.iloc[0]
+        return None if rows.empty else rows.iloc[0].to_dict()
 
 
 def split(summary: pd.DataFrame, curves: pd.DataFrame, consistency: pd.DataFrame | None = None) -> list[Group]:
@@ -57,7 +59,7 @@ def split(summary: pd.DataFrame, curves: pd.DataFrame, consistency: pd.DataFrame
     ]
     groups: list[Group] = []
     for (key, cells), heading in zip(summary.groupby(names, dropna=False, sort=False), headings(summary), strict=True):
-        values = cells.iloc[0]
+        values = cells.iloc[0].to_dict()
         rest = [name for name in names if name not in {*NAMED, *varying}]
         slug = _slug(heading, taken={group.slug for group in groups})
         labelled = with_labels(cells)
@@ -72,7 +74,7 @@ def headings(rows: pd.DataFrame) -> list[str]:
     """Of every group of equal settings, in the order of the rows: of a summary, or of records."""
     names = setting_columns(rows)
     told = [name for name in NAMED[2:] if name in names] + _varying(rows)
-    firsts = [of_group.iloc[0] for _, of_group in rows.groupby(names, dropna=False, sort=False)]
+    firsts = [of_group.iloc[0].to_dict() for _, of_group in rows.groupby(names, dropna=False, sort=False)]
     return [", ".join([f"{one['model']} on {one['dataset']}", *_phrases(one, told)]) for one in firsts]
 
 
@@ -84,14 +86,14 @@ def _varying(rows: pd.DataFrame) -> list[str]:
 
 def with_labels(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of a summary with the column `label`."""
-    return rows.assign(label=[row_label(row) for _, row in rows.iterrows()])
+    return rows.assign(label=[row_label(row) for row in rows.to_dict("records")])
 
 
-def row_label(row: "pd.Series[Any]") -> str:
+def row_label(row: Row) -> str:
     """The protocol before fine-tuning; the epochs and what else tells it apart after."""
     if row["finetune_epochs"] == 0:
         return row["protocol"]
-    extra = [name for name in row.index if name.startswith("finetune_") and name != "finetune_epochs"]
+    extra = [name for name in map(str, row) if name.startswith("finetune_") and name != "finetune_epochs"]
     told = [_phrase(name.removeprefix("finetune_"), row[name]) for name in extra]
     return ", ".join([plural(row["finetune_epochs"], "epoch"), *filter(None, told)])
 
@@ -101,12 +103,12 @@ def points(value: float) -> str:
     return f"{value:+z.1f}"
 
 
-def accuracy(row: "pd.Series[Any]") -> str:
+def accuracy(row: Row) -> str:
     """In percent, with half of its interval."""
     return f"{row['accuracy_percent']:.1f} ± {_half(row, 'accuracy', 'percent'):.1f}"
 
 
-def judged(row: "pd.Series[Any]") -> str:
+def judged(row: Row) -> str:
     """The difference from the source accuracy in points, with half of its interval, and whether it is real."""
     value = row["difference_points"]
     if bool(pd.isna(value)):
@@ -115,11 +117,11 @@ def judged(row: "pd.Series[Any]") -> str:
     return f"{points(value)} ± {_half(row, 'difference', 'points'):.1f}{real}"
 
 
-def _half(row: "pd.Series[Any]", name: str, unit: str) -> float:
+def _half(row: Row, name: str, unit: str) -> float:
     return (row[f"{name}_high_{unit}"] - row[f"{name}_low_{unit}"]) / 2
 
 
-def is_significant(row: "pd.Series[Any]") -> bool:
+def is_significant(row: Row) -> bool:
     """Whether the difference from the source accuracy is real, corrected for the number of cells."""
     return bool(row["p_holm"] < SIGNIFICANT)
 
@@ -145,7 +147,7 @@ def told_settings(settings: Mapping[str, Any]) -> list[str]:
     return list(filter(None, (_phrase(name, settings[name]) for name in named)))
 
 
-def _phrases(values: "pd.Series[Any]", names: list[str]) -> list[str]:
+def _phrases(values: Row, names: list[str]) -> list[str]:
     return list(filter(None, (_phrase(name, values[name]) for name in names)))
 
 

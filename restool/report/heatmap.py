@@ -3,7 +3,6 @@
 import math
 import textwrap
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib
 import matplotlib.style
@@ -16,7 +15,7 @@ from matplotlib.colors import FuncNorm, Normalize
 from matplotlib.figure import Figure
 
 from restool.report.figures import STYLE
-from restool.report.groups import Group, is_significant, points, span
+from restool.report.groups import Group, Row, is_significant, points, span
 
 CELL, SMALL_CELL = (0.62, 0.36), (0.08, 0.08)
 """Width and height of a cell, for which axes are placed by hand. All lengths are in inches."""
@@ -137,7 +136,7 @@ def _subtitle(group: Group) -> str:
 def _sections(group: Group) -> list[Section]:
     """Before fine-tuning and after it."""
     compared = group.cells.dropna(subset="difference_points")
-    compared = compared.assign(text=[_text(row) for _, row in compared.iterrows()])
+    compared = compared.assign(text=[_text(row) for row in compared.to_dict("records")])
     tuned = compared["finetune_epochs"] > 0
     titles = (
         "Zero-shot: accuracy at the target minus accuracy at the source",
@@ -151,7 +150,7 @@ def _sections(group: Group) -> list[Section]:
     ]
 
 
-def _text(row: "pd.Series[Any]") -> str:
+def _text(row: Row) -> str:
     """A cell in words, in brackets where it is not significant."""
     text = points(row["difference_points"]).replace("-", "\N{MINUS SIGN}")
     return text if is_significant(row) else f"({text})"

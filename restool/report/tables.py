@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from restool.evidence import SIGNIFICANT
 from restool.report.columns import names
 from restool.report.comparison import PLACES, Comparison
-from restool.report.groups import Group, accuracy, judged, plural, points, span, told_p
+from restool.report.groups import Group, Row, accuracy, judged, plural, points, span, told_p
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -55,7 +54,7 @@ def rows(group: Group) -> list[list[str]]:
     table = [["source", "protocol", "source accuracy", *(f"{target} px" for target in group.targets)]]
     compares = bool((group.cells["finetune_epochs"] > 0).any())
     for _, cells in group.cells.groupby(["source", "finetune_epochs", "label"], sort=False):
-        by_target = {row["target"]: row for _, row in cells.iterrows()}
+        by_target = {row["target"]: row for row in cells.to_dict("records")}
         source, epochs, protocol = cells[["source", "finetune_epochs", "label"]].iloc[0]
         if compares:
             protocol = f"{'after' if epochs else 'before'} fine-tuning ({protocol})"
@@ -100,7 +99,7 @@ def caption(group: Group) -> str:
     if group.targets:
         text += "; in brackets the difference from the source accuracy in percentage points, paired by seed and image"
     else:
-        at_source = [f"{accuracy(row)} at {row['source']} px" for _, row in group.sources.iterrows()]
+        at_source = [f"{accuracy(row)} at {row['source']} px" for row in group.sources.to_dict("records")]
         text += f": {', '.join(at_source)}. No other resolution has been measured yet"
     text += f". {INTERVAL}"
     if group.targets:
@@ -158,12 +157,12 @@ INTERVAL = (
 MARK = "n.s.: not significant, p at least 0.05 after Holm's correction for all cells of the table."
 
 
-def fewer(row: "pd.Series[Any]", seeds: int) -> str:
+def fewer(row: Row, seeds: int) -> str:
     """How many seeds a cell has, where it has fewer than that many."""
     return f" [{plural(row['seeds'], 'seed')}]" if row["seeds"] < seeds else ""
 
 
-def _cell(row: "pd.Series[Any]", seeds: int) -> str:
+def _cell(row: Row, seeds: int) -> str:
     told = judged(row)
     return accuracy(row) + (f" ({told})" if told else "") + fewer(row, seeds)
 

@@ -9,7 +9,7 @@ from restool.files import write_files
 from restool.recipe import DEFAULTS
 from restool.report import curves, summarise
 from restool.report.figures import as_files
-from restool.report.groups import Group, accuracy, judged, plural, points, row_label, span, with_labels
+from restool.report.groups import Group, Row, accuracy, judged, plural, points, row_label, span, with_labels
 from restool.report.heatmap import draw
 from restool.report.tables import CURVES, INTERVAL, aligned, curve_rows, fewer
 from restool.studies.spec import Published, StudyFile, Sweep
@@ -91,10 +91,10 @@ def _all_in_one(study: StudyFile, summary: pd.DataFrame, along: pd.DataFrame) ->
     at_source = summary[summary["protocol"] == "source"]
     told = {}
     if summary["source"].nunique() == 1:  # with several, rows are sources
-        told = {row["sweep"]: f" ({row['accuracy_percent']:.1f} %)" for _, row in at_source.iterrows()}
+        told = {row["sweep"]: f" ({row['accuracy_percent']:.1f} %)" for row in at_source.to_dict("records")}
     cells = summary[summary["protocol"] != "source"]
     labels = []
-    for _, row in cells.iterrows():
+    for row in cells.to_dict("records"):
         labels.append(f"{row['sweep']}{told.get(row['sweep'], '')}, {row_label(row)}")
     return Group(study.name, "", "study", cells.assign(label=labels), at_source[:0], along, along[:0])
 
@@ -131,8 +131,8 @@ def _measured(summary: pd.DataFrame) -> list[list[str]]:
         seeds = max(cells["seeds"].max(), own["seeds"].max() if len(own) else 0)
         name = plural(int(str(epochs)), "epoch") + " there" if epochs else str(protocol)
         line = [str(sweep), f"{source} px", name, str(cells["n"].iloc[0]), str(seeds)]
-        line.append(accuracy(own.iloc[0]) if len(own) else "")
-        by_target = {row["target"]: row for _, row in cells.iterrows()}
+        line.append(accuracy(own.iloc[0].to_dict()) if len(own) else "")
+        by_target = {row["target"]: row for row in cells.to_dict("records")}
         for target in targets:
             row = by_target.get(target)
             line.append("" if row is None else _cell(row, tuned=bool(epochs)) + fewer(row, seeds))
@@ -140,7 +140,7 @@ def _measured(summary: pd.DataFrame) -> list[list[str]]:
     return table
 
 
-def _cell(row: "pd.Series[Any]", *, tuned: bool) -> str:
+def _cell(row: Row, *, tuned: bool) -> str:
     return accuracy(row) if tuned else judged(row)
 
 
@@ -152,7 +152,7 @@ def _beside(entry: Published, summary: pd.DataFrame) -> list[list[str]]:
             cells = summary
             for column, wanted in {**entry.where, "target": target}.items():
                 cells = cells[cells[column] == wanted] if column in cells else cells[:0]
-            for _, row in cells.iterrows():
+            for row in cells.to_dict("records"):
                 measured = _cell(row, tuned=name == "accuracy")
                 cell = f"{row['source']} -> {target} px, {row_label(row)}"
                 shown = points(value) if name == "difference" else f"{value:.1f}"
