@@ -96,3 +96,11 @@ def test_holm_is_the_closure_of_bonferroni():
 def test_what_was_not_tested_counts_for_nothing():
     assert holm([np.nan, 0.01, np.nan, 0.02]) == pytest.approx([np.nan, 0.02, np.nan, 0.02], nan_ok=True)
     assert holm([]).shape == (0,)
+
+
+def test_the_interval_of_one_seed_is_that_of_a_paired_bootstrap():
+    rng = np.random.default_rng(3)
+    values = bits_of(rng, 1, 500, 0.75, 0, 0.8)[0].astype(float) - bits_of(rng, 1, 500, 0.8, 0, 0.8)[0]
+    found = difference(values)
+    drawn = stats.bootstrap((values,), np.mean, n_resamples=9999, method="percentile", rng=4).confidence_interval
+    assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=0.004)
