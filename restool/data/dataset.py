@@ -39,7 +39,8 @@ class Dataset:
     `mean` and `std` are per channel, of values in [0, 1]. `augment` tells whether a flip and a shifted crop keep the
     class. `native_size` is the stored height and width in pixels, or None where images are rendered at any size.
     `fingerprint` hashes the content of all parts, so that two runs share results only if they saw the same data.
-    `counts` is the number of images of each part.
+    `counts` is the number of images of each part. `dims` is 2 for images and 1 for sequences, [N, C, T], whose size is
+    their number of steps.
     """
 
     name: str
@@ -52,6 +53,12 @@ class Dataset:
     fingerprint: str
     counts: Mapping[Part, int]
     read: Callable[[Part, int], Split] = field(repr=False, compare=False)
+    dims: int = 2
+
+    @property
+    def unit(self) -> str:
+        """What a size counts."""
+        return "px" if self.dims == 2 else "steps"
 
     def split(self, part: Part, size: int) -> Split:
         """The images and labels of a part.

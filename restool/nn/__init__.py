@@ -9,7 +9,7 @@ from restool.nn.fractional import FractionalGaussianConv
 from restool.nn.gaussian_derivative import GaussianDerivativeConv, PairwiseGaussianDerivativeConv
 from restool.nn.interpolate import resample_kernel
 from restool.nn.method import calibrate, use_method
-from restool.nn.scaled import Rescalable, ScaledConv
+from restool.nn.scaled import Rescalable, Rescaled, ScaledConv
 from restool.nn.shared_pass import sampled_together
 from restool.nn.together import sample_together
 from restool.nn.wide import WideConv2d
@@ -25,6 +25,7 @@ __all__ = [
     "PairwiseGaussianDerivativeConv",
     "PointwiseConv2d",
     "Rescalable",
+    "Rescaled",
     "ScaledConv",
     "WideConv2d",
     "calibrate",

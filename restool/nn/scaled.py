@@ -28,39 +28,22 @@ class Rescalable(Interface):
         ...
 
 
-class ScaledConv(nn.Module):
-    """Cross-correlation with zero padding to the size of the input, of which every `stride`-th pixel is kept.
-
-        y[i] = sum_k K[k] x[stride i + k] + b
-
-    A subclass gives K for the grid of `scale`, and b where it has one.
-
-    Args:
-        stride: pixels of the input to one of the output, at least 1.
+class Rescaled(nn.Module):
+    """A layer that knows how finely its input is sampled, see `Rescalable`.
 
     Attributes:
-        scale: pixels per training pixel. A buffer, so that the checkpoint of a model trained on elsewhere holds it.
+        scale: pixels per training pixel, or steps per training step. A buffer, so that the checkpoint of a model
+            trained on elsewhere holds it.
     """
 
     scale: Tensor
-    bias: Tensor | None
 
-    def __init__(self, *, stride: int = 1) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.stride = stride
         self.register_buffer("scale", torch.ones(()))
-        self.register_parameter("bias", None)
-
-    def discrete_kernel(self) -> Tensor | FactoredKernel:
-        """[O, I, K_y, K_x], odd along both axes."""
-        raise NotImplementedError
-
-    def forward(self, signal: Tensor) -> Tensor:
-        """[B, I, H, W] -> [B, O, ceil(H / stride), ceil(W / stride)]."""
-        return correlate(signal, self.discrete_kernel(), self.bias)[:, :, :: self.stride, :: self.stride]
 
     def at_scale(self, scale: float) -> Self:
-        """A copy with the same parameters on another grid, see `Rescalable`.
+        """A copy with the same parameters on another grid.
 
         Raises:
             ValueError: a scale that is not positive.
@@ -70,6 +53,33 @@ class ScaledConv(nn.Module):
         layer = copy.deepcopy(self)
         layer.scale.fill_(scale)
         return layer
+
+
+class ScaledConv(Rescaled):
+    """Cross-correlation with zero padding to the size of the input, of which every `stride`-th pixel is kept.
+
+        y[i] = sum_k K[k] x[stride i + k] + b
+
+    A subclass gives K for the grid of `scale`, and b where it has one.
+
+    Args:
+        stride: pixels of the input to one of the output, at least 1.
+    """
+
+    bias: Tensor | None
+
+    def __init__(self, *, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+        self.register_parameter("bias", None)
+
+    def discrete_kernel(self) -> Tensor | FactoredKernel:
+        """[O, I, K_y, K_x], odd along both axes."""
+        raise NotImplementedError
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """[B, I, H, W] -> [B, O, ceil(H / stride), ceil(W / stride)]."""
+        return correlate(signal, self.discrete_kernel(), self.bias)[:, :, :: self.stride, :: self.stride]
 
 
 def scaled_reach(width: float, scale: float) -> int:
