@@ -40,7 +40,7 @@ class Dataset:
     class. `native_size` is the stored height and width in pixels, or None where images are rendered at any size.
     `fingerprint` hashes the content of all parts, so that two runs share results only if they saw the same data.
     `counts` is the number of images of each part. `dims` is 2 for images and 1 for sequences, [N, C, T], whose size is
-    their number of steps.
+    their number of steps. `fixed` tells why another size has no meaning, or is None where it has one.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Dataset:
     counts: Mapping[Part, int]
     read: Callable[[Part, int], Split] = field(repr=False, compare=False)
     dims: int = 2
+    fixed: str | None = None
 
     @property
     def unit(self) -> str:

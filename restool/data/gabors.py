@@ -12,8 +12,10 @@ they are.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -62,7 +64,21 @@ MEAN, STD = 0.5, 0.028
 
 
 @dataclass(frozen=True)
-class Scenes:
+class Drawn:
+    """N samples of up to P atoms, with what every one of their fields has in common: the first axis."""
+
+    evidence: NDArray[np.bool_]  # [N, P], whether the class decides the frequency of the atom
+    labels: NDArray[np.int64]  # [N]
+
+    def __getitem__(self, which: slice) -> Self:
+        return replace(self, **{field.name: getattr(self, field.name)[which] for field in fields(self)})
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Scenes(Drawn):
     """N scenes of up to P patches; a patch that is absent has colour 0. Pairs are in order (y, x)."""
 
     centre: Array  # [N, P, 2], units
@@ -70,14 +86,6 @@ class Scenes:
     width: Array  # [N, P], units
     phase: Array  # [N, P], radians
     colour: Array  # [N, P, 3]
-    evidence: NDArray[np.bool_]  # [N, P], whether the class decides the wave vector
-    labels: NDArray[np.int64]  # [N]
-
-    def __getitem__(self, which: slice) -> "Scenes":
-        return Scenes(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 def draw(part: Part) -> Scenes:
@@ -176,6 +184,12 @@ def quantise(values: Array) -> NDArray[np.uint8]:
     return np.clip(np.rint(127.5 * (values + 1)), 0, 255).astype(np.uint8)
 
 
+def fingerprint(name: str, version: int, recipe: Any, counts: Mapping[Part, int]) -> str:
+    """First 16 hex digits of the SHA-256 of what decides a rendered data set; `recipe` is a dataclass."""
+    content = json.dumps([name, version, asdict(recipe), counts], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
 def gabors(limit: int | None) -> Dataset:
     """The built-in data set, `limit` as in `within_limit`; every part is rendered once per size and kept.
 
@@ -189,7 +203,6 @@ def gabors(limit: int | None) -> Dataset:
         scenes = draw(part)[: counts[part]]
         return Split(torch.from_numpy(quantise(render(scenes, size))), torch.from_numpy(scenes.labels))
 
-    content = json.dumps(["gabors", VERSION, asdict(RECIPE), counts], sort_keys=True)
     return Dataset(
         name="gabors",
         channels=3,
@@ -198,7 +211,7 @@ def gabors(limit: int | None) -> Dataset:
         std=(STD,) * 3,
         augment=False,
         native_size=None,
-        fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
+        fingerprint=fingerprint("gabors", VERSION, RECIPE, counts),
         counts=counts,
         read=read,
     )

@@ -50,9 +50,10 @@ def resize(images: Tensor, size: int, filter_: Filter = "bilinear") -> Tensor:
     if images.shape[-1] == size:
         return images.to(torch.uint8)
     weights = resize_matrix(images.shape[-1], size, images.device, filter_)
-    rows = _to_levels(images.double() @ weights.T)
-    return _to_levels(weights @ rows).to(torch.uint8)
+    rows = to_levels(images.double() @ weights.T)
+    return to_levels(weights @ rows).to(torch.uint8)
 
 
-def _to_levels(values: Tensor) -> Tensor:
+def to_levels(values: Tensor) -> Tensor:
+    """The nearest grey levels 0 to 255, halves up, in the type of the values."""
     return (values + 0.5).floor().clamp(0, 255)

@@ -6,11 +6,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from restool.arguments import unknown_name
-from restool.data.benchmarks import benchmark
+from restool.data.benchmarks import Benchmark, benchmark
 from restool.data.dataset import Dataset, require_limit
 from restool.data.files import image_folder, parquet
 from restool.data.gabors import CLASS_NAMES, gabors
-from restool.errors import MissingDataError
+from restool.data.sequences import DEFAULT_PERMUTATION, PERMUTATIONS, permutation, pixel_sequence
+from restool.data.tones import CLASS_NAMES as PAIRS
+from restool.data.tones import tones
+from restool.errors import MissingDataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,9 @@ class Source:
     name: str
     channels: int | None
     classes: int | None
-    native_size: int | None  # None too where images are rendered at any size
+    native_size: int | None  # pixels of the side, or steps; None too where samples are rendered at any size
     how: str
+    dims: int = 2  # 1 for sequences
 
 
 DATASETS: Mapping[str, Source] = MappingProxyType(
@@ -33,6 +37,12 @@ DATASETS: Mapping[str, Source] = MappingProxyType(
             Source("mnist", 1, 10, 28, "torchvision's files in the data folder, or downloaded"),
             Source("parquet:DIR", None, None, None, "train*.parquet and test*.parquet in the Hugging Face layout"),
             Source("folder:DIR", None, None, None, "image files in train/CLASS/ and test/CLASS/"),
+            Source("tones", 1, len(PAIRS), None, "built in; rendered exactly at any number of steps", 1),
+            Source("smnist", 1, 10, 784, "pixels of mnist in their order", 1),
+            Source("pmnist", 1, 10, 784, f"pixels of mnist in the order of permutation {DEFAULT_PERMUTATION}", 1),
+            Source("pmnist:PERMUTATION", 1, 10, 784, f"the same in another: {', '.join(PERMUTATIONS)}", 1),
+            Source("scifar10", 3, 10, 1024, "pixels of cifar10 in their order", 1),
+            Source("scifar10:DIR", 3, 10, 1024, "the same of parquet:DIR", 1),
         )
     }
 )
@@ -42,7 +52,7 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
     """The data set of a name.
 
     Args:
-        name: a key of `DATASETS`, with DIR replaced by a folder.
+        name: a key of `DATASETS`, with DIR replaced by a folder and PERMUTATION by one of `PERMUTATIONS`.
         data_dir: where torchvision's files of cifar10 and mnist lie; "data" in the working folder by default.
         download: let torchvision fetch what is missing there.
         limit: N keeps at most N training and N test images, and max(1, N // 10) for validation.
@@ -52,17 +62,36 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
         MissingDataError: if files are missing or damaged.
     """
     require_limit(limit)
-    kind, colon, folder = name.partition(":")
+    kind, colon, rest = name.partition(":")
+
+    def images(name: Benchmark) -> Dataset:
+        return benchmark(name, Path(data_dir or "data").expanduser(), limit, download=download)
+
     match kind:
         case "gabors" if not colon:
             return gabors(limit)
+        case "tones" if not colon:
+            return tones(limit)
         case "cifar10" | "mnist" if not colon:
-            return benchmark(kind, Path(data_dir or "data").expanduser(), limit, download=download)
-        case "parquet" if folder:
-            return parquet(_existing(folder), limit)
-        case "folder" if folder:
-            return image_folder(_existing(folder), limit)
+            return images(kind)
+        case "parquet" if rest:
+            return parquet(_existing(rest), limit)
+        case "folder" if rest:
+            return image_folder(_existing(rest), limit)
+        case "smnist" if not colon:
+            return pixel_sequence(name, images("mnist"))
+        case "pmnist" if rest or not colon:
+            order = permutation(rest or DEFAULT_PERMUTATION)
+            return pixel_sequence(kind if rest == DEFAULT_PERMUTATION else name, images("mnist"), order)
+        case "scifar10" if rest or not colon:
+            return _scifar10(parquet(_existing(rest), limit) if rest else images("cifar10"))
     raise unknown_name("dataset", name, DATASETS)
+
+
+def _scifar10(images: Dataset) -> Dataset:
+    if (images.channels, images.native_size) != (3, 32):
+        raise UsageError(f"scifar10 must be made of colour images of 32x32 pixels; those of {images.name} are others")
+    return pixel_sequence(f"s{images.name.replace('parquet', 'cifar10', 1)}", images)
 
 
 def _existing(folder: str) -> Path:

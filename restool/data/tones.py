@@ -1,0 +1,127 @@
+"""The built-in sequences: tones in time, rendered at any number of steps by the exact integral over each step.
+
+A tone with centre c, frequency f (cycles per unit), width s, phase p and amplitude a adds
+
+    a cos(2 pi f (t - c) + p) exp(-(t - c)^2 / (2 s^2)),        t in [-1, 1],
+
+to a mid-grey background. The class of a sequence is a pair: the frequency of the *evidence* tone near its start and
+that of the one near its end, so that a model has to remember the first until it hears the second. Both lie below the
+Nyquist frequency of 128 steps (32 cycles per unit; n steps carry n / 4). *Distractor* tones lie anywhere in time,
+are louder, tell nothing, and lie above the Nyquist frequency of 256 steps, at which a model is meant to be trained:
+there they are faint and alias, on finer grids they show as they are.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+
+from restool.data.dataset import PARTS, Dataset, Part, Split, within_limit
+from restool.data.gabors import Array, Drawn, Range, fingerprint, interval_means, quantise
+
+VERSION = 1
+"""The version is part of the fingerprint. It is raised whenever the same recipe gives other values."""
+
+CHUNK = 100
+"""So many sequences are rendered at a time, which keeps their complex factors in tens of megabytes."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How sequences are drawn; pairs are the least and the most of a uniform distribution, lengths are in units."""
+
+    train: int = 3000
+    validation: int = 500
+    test: int = 1000
+    frequencies: tuple[float, ...] = (4.0, 8.0, 13.0)  # cycles per unit; the classes are pairs of them
+    jitter: float = 0.04  # share by which the frequency of an evidence tone is off at most
+    early: Range = (-0.75, -0.45)  # centre of the first evidence tone
+    late: Range = (0.45, 0.75)  # centre of the second
+    distractors: tuple[int, int] = (2, 5)  # tones in a sequence
+    distractor_frequency: Range = (70.0, 110.0)
+    distractor_centre: Range = (-0.8, 0.8)
+    evidence_amplitude: Range = (0.15, 0.25)  # 1 spans mid-grey to white
+    distractor_amplitude: Range = (0.3, 0.5)
+    width: Range = (0.08, 0.12)
+
+
+RECIPE = Recipe()
+CLASS_NAMES = tuple(
+    f"{first:g} then {second:g} cycles/unit" for first in RECIPE.frequencies for second in RECIPE.frequencies
+)
+MEAN, STD = 0.5, 0.0426
+"""Background, and standard deviation at 256 steps, both of values in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Tones(Drawn):
+    """N sequences of up to P tones, the two of the class before the others; one that is absent has amplitude 0."""
+
+    centre: Array  # [N, P], units
+    frequency: Array  # [N, P], cycles per unit
+    width: Array  # [N, P], units
+    phase: Array  # [N, P], radians
+    amplitude: Array  # [N, P]
+
+
+def draw(part: Part) -> Tones:
+    """All sequences of a part, from its own stream of random numbers; labels run through the classes in turn."""
+    rng = np.random.default_rng([VERSION, PARTS.index(part)])
+    n, d, kinds = getattr(RECIPE, part), RECIPE.distractors[1], len(RECIPE.frequencies)
+    labels = np.arange(n) % len(CLASS_NAMES)
+    told = np.array(RECIPE.frequencies)[np.stack([labels // kinds, labels % kinds], axis=1)]  # [N, 2]
+    told *= 1 + rng.uniform(-RECIPE.jitter, RECIPE.jitter, told.shape)
+    ends = np.stack([rng.uniform(*RECIPE.early, n), rng.uniform(*RECIPE.late, n)], axis=1)
+    present = np.arange(d) < rng.integers(*RECIPE.distractors, (n, 1), endpoint=True)
+    amplitudes = rng.uniform(*RECIPE.evidence_amplitude, (n, 2)), rng.uniform(*RECIPE.distractor_amplitude, (n, d))
+    shape = (n, 2 + d)
+    return Tones(
+        centre=np.concatenate([ends, rng.uniform(*RECIPE.distractor_centre, (n, d))], axis=1),
+        frequency=np.concatenate([told, rng.uniform(*RECIPE.distractor_frequency, (n, d))], axis=1),
+        width=rng.uniform(*RECIPE.width, shape),
+        phase=rng.uniform(0, 2 * np.pi, shape),
+        amplitude=np.concatenate([amplitudes[0], present * amplitudes[1]], axis=1),
+        evidence=np.tile(np.arange(2 + d) < 2, (n, 1)),
+        labels=labels,
+    )
+
+
+def render(tones: Tones, steps: int) -> Array:
+    """Mean over each step of every sequence, without the background: float64 [N, 1, steps], exact for any number."""
+    edges = np.linspace(-1, 1, steps + 1)
+    sequences = np.empty((len(tones), 1, steps))
+    for start in range(0, len(tones), CHUNK):
+        part = tones[start : start + CHUNK]
+        strength = part.amplitude * np.exp(1j * part.phase)
+        means = interval_means(edges, part.centre, part.frequency, part.width)  # [N, P, steps]
+        sequences[start : start + CHUNK] = (strength[:, None] @ means).real
+    return sequences
+
+
+def tones(limit: int | None) -> Dataset:
+    """The built-in sequences, `limit` as in `within_limit`; every part is rendered once per number of steps and kept.
+
+    Raises:
+        UsageError: if the limit is below 1.
+    """
+    counts = within_limit({part: getattr(RECIPE, part) for part in PARTS}, limit)
+
+    @cache
+    def read(part: Part, steps: int) -> Split:
+        drawn = draw(part)[: counts[part]]
+        return Split(torch.from_numpy(quantise(render(drawn, steps))), torch.from_numpy(drawn.labels))
+
+    return Dataset(
+        name="tones",
+        channels=1,
+        class_names=CLASS_NAMES,
+        mean=(MEAN,),
+        std=(STD,),
+        augment=False,
+        native_size=None,
+        fingerprint=fingerprint("tones", VERSION, RECIPE, counts),
+        counts=counts,
+        read=read,
+        dims=1,
+    )
