@@ -8,7 +8,7 @@ to a mid-grey background. The class of a sequence is a pair: the frequency of th
 that of the one near its end, so that a model has to remember the first until it hears the second. Both lie below the
 Nyquist frequency of 128 steps (32 cycles per unit; n steps carry n / 4). *Distractor* tones lie anywhere in time,
 are louder, tell nothing, and lie above the Nyquist frequency of 256 steps, at which a model is meant to be trained:
-there they are faint and alias, on finer grids they show as they are.
+there the means over steps weaken them and they alias, on finer grids they show as they are.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from restool.data import DATASETS, Dataset, Split, load
+from restool.data import DATASETS, Dataset, Split, load, sources
 from restool.data.dataset import PARTS, stored
 from restool.data.sequences import PERMUTATIONS, permutation, pixel_sequence
 from restool.errors import MissingDataError, UsageError
@@ -161,6 +162,21 @@ def test_an_unknown_permutation_is_refused_before_any_file_is_read(tmp_path: Pat
 def test_missing_images_are_missing_data(name: str, images_of: str, tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match=f"^{images_of} is missing or damaged in"):
         load(name, data_dir=tmp_path)
+
+
+def test_scifar10_is_cifar10_pixel_by_pixel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    source = replace(images(size=32), name="cifar10")
+
+    def benchmark(name: str, folder: Path, limit: int | None, *, download: bool) -> Dataset:
+        assert (name, folder, limit, download) == ("cifar10", tmp_path, 7, True)
+        return source
+
+    monkeypatch.setattr(sources, "benchmark", benchmark)
+    sequences = load("scifar10", data_dir=tmp_path, limit=7, download=True)
+    expected = source.split("train", 32).images.numpy().reshape(5, 3, 1024)
+    np.testing.assert_array_equal(sequences.split("train", 1024).images, expected)
+    assert (sequences.name, sequences.augment) == ("scifar10", False)
+    assert (sequences.channels, sequences.native_size) == described("scifar10")[:2]
 
 
 def write_parquet(folder: Path, mode: str, size: int) -> None:
