@@ -3,6 +3,6 @@
 from restool.kernels.base import KernelNetwork
 from restool.kernels.mask import GaussianMask
 from restool.kernels.multiplicative import FourierNetwork, GaborNetwork, MAGNet
-from restool.kernels.siren import SIREN
+from restool.kernels.siren import SIREN, NormedSIREN
 
-__all__ = ["SIREN", "FourierNetwork", "GaborNetwork", "GaussianMask", "KernelNetwork", "MAGNet"]
+__all__ = ["SIREN", "FourierNetwork", "GaborNetwork", "GaussianMask", "KernelNetwork", "MAGNet", "NormedSIREN"]

@@ -3,7 +3,7 @@
 Ordinary layers (`conv3`, `conv33`) pad on both sides and are not causal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +12,24 @@ from restool.models.dropout import Dropout
 from restool.models.layers import LayerFactory
 from restool.nn import sampled_together
 
+NormFactory = Callable[[int], nn.Module]
+
 
 class TemporalBlock(nn.Module):
     """ReLU(d(ReLU(n(c(d(ReLU(n(c(x)))))))) + shortcut(x)) for layer c, norm n and dropout d."""
 
-    def __init__(self, in_channels: int, out_channels: int, layer: LayerFactory, *, dropout: float) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        layer: LayerFactory,
+        *,
+        dropout: float,
+        norm: NormFactory = nn.BatchNorm1d,
+    ) -> None:
         super().__init__()
-        self.conv1, self.norm1 = layer(in_channels, out_channels), nn.BatchNorm1d(out_channels)
-        self.conv2, self.norm2 = layer(out_channels, out_channels), nn.BatchNorm1d(out_channels)
+        self.conv1, self.norm1 = layer(in_channels, out_channels), norm(out_channels)
+        self.conv2, self.norm2 = layer(out_channels, out_channels), norm(out_channels)
         self.dropout = Dropout(dropout)
         self.shortcut = nn.Conv1d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
@@ -39,6 +49,7 @@ class FlexTCN(nn.Module):
         channels: of the sequence.
         classes: logits.
         dropout: probability after every activation inside a block.
+        norm: makes the norm of so many channels.
     """
 
     def __init__(
@@ -49,11 +60,12 @@ class FlexTCN(nn.Module):
         channels: int = 1,
         classes: int = 10,
         dropout: float = 0.1,
+        norm: NormFactory = nn.BatchNorm1d,
     ) -> None:
         super().__init__()
         inputs = [channels, *widths[:-1]]
         self.blocks = nn.Sequential(
-            *(TemporalBlock(i, o, layer, dropout=dropout) for i, o in zip(inputs, widths, strict=True))
+            *(TemporalBlock(i, o, layer, dropout=dropout, norm=norm) for i, o in zip(inputs, widths, strict=True))
         )
         self.head = nn.Linear(widths[-1], classes)
         nn.init.normal_(self.head.weight, std=0.01)

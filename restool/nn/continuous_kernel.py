@@ -65,7 +65,7 @@ class ContinuousKernel(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the parameters lie."""
-        return self.kernel.output.weight.device
+        return self.kernel.output.bias.device
 
     def uncropped(self) -> Self:
         """A copy that samples all taps, those that the mask cuts too."""
@@ -82,7 +82,7 @@ class ContinuousKernel(nn.Module):
         """Coordinates along every axis of all taps for an input of a size, those that the mask cuts too."""
         if len(size) != self.kernel.dims:
             raise ValueError(f"input must have {self.kernel.dims} axes after batch and channel, but has {len(size)}")
-        dtype = self.kernel.output.weight.dtype
+        dtype = self.kernel.output.bias.dtype
         if self.causal:
             return [lag_coordinates(size[0], self.reference_size, dtype=dtype, device=self.device)]
         return [offset_coordinates(n, dtype=dtype, device=self.device) for n in size]

@@ -124,8 +124,7 @@ def _state(layer: ContinuousKernel) -> dict[str, Tensor]:
         if module is not None:
             _collect(module, f"{name}.", state)
     # the last layer makes coefficients, as many as the layer has channel pairs
-    del state["kernel.output.weight"], state["kernel.output.bias"]
-    return state
+    return {name: tensor for name, tensor in state.items() if not name.startswith("kernel.output.")}
 
 
 def _collect(module: nn.Module, prefix: str, state: dict[str, Tensor]) -> None:
