@@ -23,6 +23,7 @@ class Recipe:
         alias_penalty: what the aliasing penalty counts (see `restool.aliasing.penalty`), or none.
         alias_strength: factor of the aliasing penalty in the loss.
         batch_size: images a step.
+        clip: the gradient of a step is scaled down to this norm where it is larger; 0 leaves it as it is.
         enlarge: in the second half of the training some steps also enlarge source images, up to so many times their
             size, and learn to answer them as the images themselves, so that the model learns finer grids without any
             finer content; 1 for none (see `restool.training.enlarging`).
@@ -49,6 +50,7 @@ class Recipe:
     batch_size: Annotated[
         int, Knob("Images in a training step.", "N", least=2, most=MOST_IMAGES, because="batch norm needs it")
     ] = 64
+    clip: Annotated[float, Knob("Largest norm of a step's gradient; 0 for any.", "NORM", least=0, most=1e30)] = 0.0
     enlarge: Annotated[
         float,
         Knob("Also learn from source images enlarged up to so many times; 1 for never.", "TIMES", least=1, most=8),

@@ -13,6 +13,7 @@ OTHER = {
     "alias_penalty": "gabor",
     "alias_strength": 0.2,
     "batch_size": 32,
+    "clip": 1.0,
     "enlarge": 2.0,
     "enlarge_share": 0.25,
     "learning_rate": 0.5,

@@ -1,7 +1,7 @@
 """What the commands that test a checkpoint share: from what was typed to a model and its images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from restool.cli.panels import Images
 
@@ -30,5 +30,6 @@ def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
     require_limit(images.limit)
     device = choose_device(images.device.value)
     model, stored = load_model(checkpoint, device)
-    data = load(images.dataset, data_dir=images.data_dir, download=images.download, limit=images.limit)
+    place: dict[str, Any] = {"data_dir": images.data_dir, "download": images.download}
+    data = load(images.dataset, limit=images.limit, resample=images.resample, **place)  # type: ignore[arg-type]
     return Opened(model, stored, data, device)

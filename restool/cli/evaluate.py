@@ -34,17 +34,17 @@ def evaluate(
     if as_json:
         print_json({"checkpoint": str(checkpoint), "source": stored.spec.reference_size, "rows": rows})
         return
-    _print(rows)
+    _print(rows, data.unit)
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
+def _print(rows: list[dict[str, Any]], unit: str) -> None:
     """The source, then a line for every protocol and target."""
     from restool.report.groups import points
 
     width = max(len(row["protocol"]) for row in rows)
     print(f"Percent of {rows[0]['n']} test images; in points, with its 95 % interval: the difference from the source.")
     for row in rows:
-        line = f"{row['protocol']:{width}}  {row['target']:3d} px  {row['accuracy_percent']:5.1f}"
+        line = f"{row['protocol']:{width}}  {row['target']:3d} {unit}  {row['accuracy_percent']:5.1f}"
         if "difference_points" in row:
             low, high = points(row["difference_low_points"]), points(row["difference_high_points"])
             line += f"  {points(row['difference_points']):>5} ({low} to {high})"

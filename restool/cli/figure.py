@@ -94,7 +94,8 @@ def training(
         if not stored.history:
             raise UsageError(f"{path} has no history: it was not trained by restool")
         size, seed = stored.facts.get("size", stored.spec.reference_size), stored.facts.get("seed", "?")
-        histories[f"{stored.spec.name} at {size} px, seed {seed} ({path.stem})"] = stored.history
+        unit = stored.facts.get("unit", "px")
+        histories[f"{stored.spec.name} at {size} {unit}, seed {seed} ({path.stem})"] = stored.history
     files, table = write_training(out, histories)
     _print(files, table, as_json=as_json)
 

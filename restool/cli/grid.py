@@ -24,6 +24,7 @@ def study_config(sources: Sources, recipe: Recipe, **choices: Any) -> "StudyConf
         dataset=sources.dataset,
         seeds=numbers(sources.seeds, "seeds", least=0, most=LARGEST_SEED),
         limit=sources.limit,
+        resample=sources.resample,  # type: ignore[arg-type] # it is checked there
         epochs=sources.epochs,
         recipe=recipe,
         **{"train": train, "test": [size if isinstance(size, int) else size[-1] for size in train], **choices},

@@ -105,10 +105,10 @@ _running = partial(option, "Where to run and write")
 
 TrainSizes = Annotated[
     str,
-    _measured("--train", "Source sizes in pixels: 16, or 16,20, or 16..24:4; 12+14+16 is one model at three.", "SIZES"),
+    _measured("--train", "Source sizes in pixels or steps: 16, or 16,20, or 16..24:4; 12+14+16 is one model.", "SIZES"),
 ]
 TestSizes = Annotated[
-    str, _measured("--test", "Target sizes in pixels: 28..36 (every size), 28..36:2 (every second), or 28,32.", "SIZES")
+    str, _measured("--test", "Target sizes in pixels or steps: 28..36, 28..36:2 (every second), or 28,32.", "SIZES")
 ]
 ModelName = Annotated[
     str, _measured("--model", "See `restool ls models`; or torchvision:NAME, timm:NAME, or MODULE:FACTORY.", "NAME")
@@ -116,7 +116,7 @@ ModelName = Annotated[
 DatasetName = Annotated[
     str,
     _measured(
-        "--dataset", "gabors (built in), cifar10, mnist, parquet:DIR or folder:DIR; see `restool ls datasets`.", "NAME"
+        "--dataset", "gabors or tones (built in), cifar10, parquet:DIR, smnist, ...; see `restool ls datasets`.", "NAME"
     ),
 ]
 Protocols = Annotated[
@@ -147,10 +147,14 @@ Limit = Annotated[
         show_default="all",
     ),
 ]
+ResampleName = Annotated[
+    str,
+    _measured("--resample", "How sequences come to another number of steps.", "decimate|every|bandlimited"),
+]
 CheckpointFile = Annotated[
     Path, typer.Argument(help="A .safetensors file; `restool ls runs` lists them.", show_default=False, metavar="FILE")
 ]
-TargetSize = Annotated[int, option(None, "--to", "Target resolution in pixels.", "N", parser=whole_number)]
+TargetSize = Annotated[int, option(None, "--to", "Target resolution in pixels or steps.", "N", parser=whole_number)]
 Json = Annotated[bool, option(None, "--json", "Print JSON instead of text.")]
 DryRun = Annotated[bool, _running("--dry-run", "List the cells, what is done and an estimate; write nothing.")]
 KeepLogits = Annotated[
@@ -182,7 +186,7 @@ def _take_recipe(context: typer.Context, name: str) -> str:
 
 def _source_epochs(name: str) -> Any:
     """The option for the epochs at the source size."""
-    shown = "8 for gabors, 100 for other data"
+    shown = "8 for gabors and tones, 100 for other data"
     return _trained(name, "Epochs of training at the source size.", "N", parser=whole_number, show_default=shown)
 
 
@@ -220,6 +224,7 @@ class Sources(Trained):
     dataset: DatasetName = "gabors"
     seeds: Annotated[str, _measured("--seeds", "One source model for each: 0, or 0..4, or 3,7.", "SEEDS")] = "0"
     limit: Limit = None
+    resample: ResampleName = "decimate"
     epochs: Annotated[int | None, _source_epochs("--epochs")] = None
     recipe: RecipeName = "official"
 
@@ -295,6 +300,7 @@ class Images:
 
     dataset: DatasetName = "gabors"
     limit: Limit = None
+    resample: ResampleName = "decimate"
     data_dir: DataDir = None
     download: Download = False
     device: Device = DeviceChoice.auto

@@ -32,7 +32,9 @@ def train(sources: Sources, recipe: Recipe, place: Place, as_json: Json = False)
     else:
         for row in rows:
             accuracy = row["validation_accuracy_percent"]
-            print(f"{row['checkpoint']}  {row['source']} px, seed {row['seed']}, validation {accuracy:.1f} %")
+            print(
+                f"{row['checkpoint']}  {row['source']} {row['unit']}, seed {row['seed']}, validation {accuracy:.1f} %"
+            )
     if result.failed:
         raise CellsFailedError(
             f"{len(result.failed)} of {len(result.runs)} models failed, see above; the same command tries them again"

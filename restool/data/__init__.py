@@ -1,9 +1,10 @@
-"""Image data sets, and batches of them at any size on any device."""
+"""Data sets of images and of sequences, and batches of them at any size on any device."""
 
 from restool.data.batches import Batches
 from restool.data.dataset import Dataset, Part, Split, require_limit
 from restool.data.mixed import MixedBatches
-from restool.data.sources import DATASETS, Source, load
+from restool.data.rates import Resample
+from restool.data.sources import DATASETS, Source, dims_of, load
 
 __all__ = [
     "DATASETS",
@@ -11,8 +12,10 @@ __all__ = [
     "Dataset",
     "MixedBatches",
     "Part",
+    "Resample",
     "Source",
     "Split",
+    "dims_of",
     "load",
     "require_limit",
 ]

@@ -1,4 +1,4 @@
-"""Batches of a data set's part: images rest on the device in 8 bits, and everything done to them is done there."""
+"""Batches of a data set's part: images (or sequences) rest on the device in 8 bits, and all is done to them there."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from restool.data.dataset import Dataset, Part
-from restool.data.resampling import resize
 from restool.errors import ArgumentError, UsageError
 
 PADDING = 4
@@ -36,9 +35,10 @@ def flip_and_crop(images: Tensor, flipped: Tensor, offsets: Tensor) -> Tensor:
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """(grey level / 255 - mean) / std per channel: [B, C, H, W] uint8 -> float32, as convolutions are fastest on it."""
+    """(grey level / 255 - mean) / std per channel: [B, C, *N] uint8 -> float32, as convolutions are fastest on it."""
     shift, scale = _by_channel(images, mean, std)
-    return ((images.float() / 255 - shift) / scale).contiguous(memory_format=torch.channels_last)
+    fastest = torch.channels_last if images.dim() == 4 else torch.contiguous_format
+    return ((images.float() / 255 - shift) / scale).contiguous(memory_format=fastest)
 
 
 def grey_levels(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -48,7 +48,8 @@ def grey_levels(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> 
 
 
 def _by_channel(images: Tensor, *values: Sequence[float]) -> list[Tensor]:
-    return [images.new_tensor(each, dtype=torch.float32)[:, None, None] for each in values]
+    axes = [1] * (images.dim() - 2)
+    return [images.new_tensor(each, dtype=torch.float32).view(-1, *axes) for each in values]
 
 
 class Batches:
@@ -60,7 +61,7 @@ class Batches:
     Args:
         dataset: where the images come from.
         part: "train", "validation" or "test".
-        sizes: pixels along each axis: 32, or (36, 16) for an image shown at 36 and then shrunk to 16.
+        sizes: pixels along each axis, or steps: 32, or (36, 16) for an image shown at 36 and then shrunk to 16.
         batch_size: images a batch; the last one may be smaller.
         device: where the images rest and the batches appear.
         augment: flip and crop in shuffled epochs.
@@ -105,7 +106,7 @@ class Batches:
         return math.ceil(self.samples / self.batch_size)
 
     def epoch(self, *, shuffle_seed: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, as float32 images [B, C, n, n] and int64 labels [B].
+        """Every image once, as float32 images [B, C, n, n], or sequences [B, C, n], and int64 labels [B].
 
         Args:
             shuffle_seed: alone decides order and augmentation, whatever the device, the batch size and the global
@@ -140,5 +141,5 @@ class Batches:
 
     def _finish(self, images: Tensor) -> Tensor:
         for size in self.sizes:
-            images = resize(images, size)
+            images = self.dataset.resized(images, size)
         return normalise(images, self.dataset.mean, self.dataset.std)

@@ -8,6 +8,8 @@ from typing import Literal, get_args
 import numpy as np
 from torch import Tensor
 
+from restool.data.rates import Resample, resample
+from restool.data.resampling import resize
 from restool.errors import ArgumentError, UsageError
 
 Part = Literal["train", "validation", "test"]
@@ -40,7 +42,8 @@ class Dataset:
     class. `native_size` is the stored height and width in pixels, or None where images are rendered at any size.
     `fingerprint` hashes the content of all parts, so that two runs share results only if they saw the same data.
     `counts` is the number of images of each part. `dims` is 2 for images and 1 for sequences, [N, C, T], whose size is
-    their number of steps. `fixed` tells why another size has no meaning, or is None where it has one.
+    their number of steps, to which `resample` brings them. `fixed` tells why another size has no meaning, or is None
+    where it has one.
     """
 
     name: str
@@ -55,6 +58,11 @@ class Dataset:
     read: Callable[[Part, int], Split] = field(repr=False, compare=False)
     dims: int = 2
     fixed: str | None = None
+    resample: Resample = "decimate"
+
+    def resized(self, images: Tensor, size: int) -> Tensor:
+        """Whole grey levels at another size as uint8, see `resampling.resize` and `rates.resample`."""
+        return resize(images, size) if self.dims == 2 else resample(images, size, self.resample)
 
     @property
     def unit(self) -> str:

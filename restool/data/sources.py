@@ -1,15 +1,17 @@
 """The one place where the name of a data set resolves."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
-from restool.arguments import unknown_name
+from restool.arguments import require_choice, unknown_name
 from restool.data.benchmarks import Benchmark, benchmark
 from restool.data.dataset import Dataset, require_limit
 from restool.data.files import image_folder, parquet
 from restool.data.gabors import CLASS_NAMES, gabors
+from restool.data.rates import Resample
 from restool.data.sequences import DEFAULT_PERMUTATION, PERMUTATIONS, permutation, pixel_sequence
 from restool.data.tones import CLASS_NAMES as PAIRS
 from restool.data.tones import tones
@@ -48,7 +50,20 @@ DATASETS: Mapping[str, Source] = MappingProxyType(
 )
 
 
-def load(name: str, *, data_dir: str | Path | None = None, download: bool = False, limit: int | None = None) -> Dataset:
+def dims_of(name: str) -> int | None:
+    """Axes of what a data set of a name holds, 2 for images and 1 for sequences; None for an unknown name."""
+    kind = name.partition(":")[0]
+    return next((source.dims for source in DATASETS.values() if source.name.partition(":")[0] == kind), None)
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | Path | None = None,
+    download: bool = False,
+    limit: int | None = None,
+    resample: Resample = "decimate",
+) -> Dataset:
     """The data set of a name.
 
     Args:
@@ -56,12 +71,18 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
         data_dir: where torchvision's files of cifar10 and mnist lie; "data" in the working folder by default.
         download: let torchvision fetch what is missing there.
         limit: N keeps at most N training and N test images, and max(1, N // 10) for validation.
+        resample: how sequences come to another number of steps, see `restool.data.rates`.
 
     Raises:
         UsageError: if the name is unknown, the limit below 1, or the images break a rule.
         MissingDataError: if files are missing or damaged.
     """
     require_limit(limit)
+    require_choice("resample", resample, get_args(Resample))
+    return replace(_load(name, data_dir, limit, download=download), resample=resample)
+
+
+def _load(name: str, data_dir: str | Path | None, limit: int | None, *, download: bool) -> Dataset:
     kind, colon, rest = name.partition(":")
 
     def images(name: Benchmark) -> Dataset:

@@ -24,6 +24,7 @@ def as_plain(found: Diagnosis) -> dict[str, Any]:
         "model": found.model,
         "source": found.source,
         "target": found.target,
+        "unit": found.unit,
         "protocol": found.protocol,
         "n": found.images,
         "source_accuracy_percent": 100 * found.at_source,

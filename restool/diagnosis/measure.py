@@ -39,7 +39,7 @@ class Diagnosis:
     """What `diagnose` found; accuracies are fractions, of the same test images.
 
     Attributes:
-        model, source, target: what was asked of what.
+        model, source, target, unit: what was asked of what, and what sizes count.
         protocol: what the model does by itself at the target.
         rendered: whether the data set's images are exact at every size.
         images: how many were tested.
@@ -52,6 +52,7 @@ class Diagnosis:
     model: str
     source: int
     target: int
+    unit: str
     protocol: str
     rendered: bool
     images: int
@@ -73,7 +74,7 @@ class Diagnosis:
     def verdict(self) -> str:
         """The loss and its causes in a few sentences."""
         loss = self.loss
-        moved = f"{self.model} by {self.protocol} from {self.source} to {self.target} px"
+        moved = f"{self.model} by {self.protocol} from {self.source} to {self.target} {self.unit}"
         told = f"{moved}: {_points(loss)} points, {self.images:,} test images"
         if loss.p >= SIGNIFICANT or loss.mean > 0:
             return f"{told}. There is no loss to explain."
@@ -137,6 +138,7 @@ def diagnose(
         model=spec.name,
         source=source,
         target=target,
+        unit=dataset.unit,
         protocol=start.name,
         rendered=dataset.native_size is None,
         images=len(own),

@@ -21,6 +21,7 @@ from restool.models.flexnet import FlexNet
 from restool.models.layers import LAYER_KINDS
 from restool.models.njet import NJetAllCNN, njet_resnet
 from restool.models.resnet import CIFARResNet
+from restool.models.sequences import SYSTEMS
 from restool.models.tcn import FlexTCN
 
 FLEXNET_WIDTHS = {
@@ -68,7 +69,7 @@ class ModelEntry:
         name: as typed by a user.
         source: where it is described.
         build: makes an initialised model.
-        dims: axes of its input, 1 or 2.
+        dims: axes of its input, 1 or 2; None for a factory of the user's, which may take either.
         channels: of the input that its published size is for.
         reference_size: pixels or steps, likewise.
     """
@@ -76,7 +77,7 @@ class ModelEntry:
     name: str
     source: str
     build: Callable[[int, int, int], nn.Module]
-    dims: int = 2
+    dims: int | None = 2
     channels: int = 3
     reference_size: int = 16
 
@@ -124,7 +125,8 @@ def find_model(name: str) -> ModelEntry:
         return _shell_entry(name, shell, "by its widths")
     external = find_external(name)
     if external is not None:
-        return ModelEntry(name=name, source=external.source, build=external)
+        dims = 2 if external.source in ("torchvision", "timm") else None
+        return ModelEntry(name=name, source=external.source, build=external, dims=dims)
     raise unknown_name("model", name, MODELS, more=", torchvision:NAME, timm:NAME and MODULE:FACTORY")
 
 
@@ -178,6 +180,23 @@ def _rivals() -> list[ModelEntry]:
     ]
 
 
+def _sequence_systems() -> list[ModelEntry]:
+    """The other one-dimensional systems; a sequence of MNIST has 784 steps of one channel."""
+    magnet = Shell(family="flextcn", widths=(30, 30), kind="ckconv-magnet")
+    entries = [
+        ModelEntry(
+            name=name,
+            source=system.source,
+            build=system.build,
+            dims=1,
+            channels=1,
+            reference_size=784,
+        )
+        for name, system in SYSTEMS.items()
+    ]
+    return [_shell_entry("cktcn-magnet-2", magnet, "Romero et al. 2022a (FlexConv)"), *entries]
+
+
 def _entries() -> list[ModelEntry]:
     flexconv, ckconv = "Romero et al. 2022a (FlexConv)", "Romero et al. 2022b (CKConv)"
     shells = {
@@ -196,7 +215,7 @@ def _entries() -> list[ModelEntry]:
         _image_entry(f"cifar-resnet-{depth}", "He et al. 2016", partial(CIFARResNet, (depth - 2) // 6))
         for depth in (32, 44)
     ]
-    return [*listed, *resnets, *_rivals()]
+    return [*listed, *resnets, *_rivals(), *_sequence_systems()]
 
 
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _entries()}

@@ -7,7 +7,7 @@ from restool.nn.deformable import DeformableConv
 from restool.nn.dilated import GaussianDilatedConv
 from restool.nn.fractional import FractionalGaussianConv
 from restool.nn.gaussian_derivative import GaussianDerivativeConv, PairwiseGaussianDerivativeConv
-from restool.nn.interpolate import resample_kernel
+from restool.nn.interpolate import resample_causal, resample_kernel
 from restool.nn.method import calibrate, use_method
 from restool.nn.scaled import Rescalable, Rescaled, ScaledConv
 from restool.nn.shared_pass import sampled_together
@@ -29,6 +29,7 @@ __all__ = [
     "ScaledConv",
     "WideConv2d",
     "calibrate",
+    "resample_causal",
     "resample_kernel",
     "sample_together",
     "sampled_together",

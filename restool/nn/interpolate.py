@@ -42,6 +42,37 @@ def resample_kernel(kernel: Tensor, scale: float, filter_: Filter) -> Tensor:
     return (rows @ kernel @ columns.T) / scale**2
 
 
+def resample_causal(kernel: Tensor, scale: float, filter_: Filter) -> Tensor:
+    """Samples of the same causal kernel on a grid that is finer by a factor, scaled by the length of a step.
+
+        K'(lag l) = scale^-1 sum_{k >= 0} f(l / scale - k) K(lag k) / sum_{k >= 0} f(l / scale - k)
+
+    as `resample_kernel`, but without lags below 0, which would be the future, so that a constant kernel stays constant.
+
+    Args:
+        kernel: [..., K], its last tap at lag 0.
+        scale: target steps per source step.
+        filter_: "bilinear" or "lanczos3".
+
+    Returns:
+        [..., K'].
+
+    Raises:
+        ValueError: a scale that is not positive.
+    """
+    if scale <= 0:
+        raise ValueError(f"scale must be positive, but is {scale}")
+    if scale == 1:
+        return kernel
+    taps, widening = kernel.shape[-1], max(1.0, 1 / scale)
+    lobes = _REACH[filter_] * widening  # source steps
+    lags = torch.arange(math.ceil((taps - 1 + lobes) * scale), dtype=torch.float64) / scale  # in source steps
+    around = torch.arange(taps + math.ceil(2 * lobes), dtype=torch.float64)
+    weights = _filter_values((lags[:, None] - around) / widening, filter_)
+    weights = (weights / weights.sum(dim=1, keepdim=True))[:, :taps]
+    return (kernel.flip(-1) @ weights.T.to(kernel)).flip(-1) / scale
+
+
 @lru_cache(maxsize=256)
 def interpolation_matrix(reach: int, scale: float, filter_: Filter) -> Tensor:
     """Weights [2 R' + 1, 2 R + 1] of the source taps, R = reach, in every target tap; float64 on the CPU."""

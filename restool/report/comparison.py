@@ -14,7 +14,7 @@ from restool.evidence import SIGNIFICANT, Estimate
 from restool.recipe import LATER
 from restool.report.columns import MEASURED
 from restool.report.frame import decoded, read_records, setting_columns
-from restool.report.groups import plural, points, told_p
+from restool.report.groups import plural, points, told_p, unit_of
 
 PLACES = ["source", "target"]
 """Two cells are compared where these are equal, unless a condition names them."""
@@ -86,6 +86,7 @@ class Comparison:
         cells: so many.
         seeds: that all of them have on both sides.
         images: test images.
+        unit: what sizes count.
         left_out: records without a partner on the other side.
     """
 
@@ -96,6 +97,7 @@ class Comparison:
     cells: int
     seeds: int
     images: int
+    unit: str
     left_out: int
 
     @property
@@ -173,7 +175,8 @@ def _comparison(first: Side, second: Side, both: pd.DataFrame, place: list[str],
         raise UsageError(f"{first.name} and {second.name} must share a seed that all their cells have")
     mean = evidence.difference(np.mean([[cell[seed] for seed in seeds] for cell in counted], axis=0))
     images = int(table["n"].iloc[0])
-    return Comparison(first.name, second.name, table, mean, len(counted), len(seeds), images, left_out)
+    unit = unit_of(both.iloc[0].to_dict())
+    return Comparison(first.name, second.name, table, mean, len(counted), len(seeds), images, unit, left_out)
 
 
 def _records(side: Side) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Diagnoses in a results folder: read, as tables and as a figure.
 
-A diagnosis is one JSON file, `diagnoses/CHECKPOINT-to-SIZEpx.json`: what `restool.diagnosis.as_plain` gives, the
-settings of the model, and its kernels (see `restool.report.portraits`).
+A diagnosis is one JSON file, `diagnoses/CHECKPOINT-to-SIZEpx.json` (or `steps`): what `restool.diagnosis.as_plain`
+gives, the settings of the model, and its kernels (see `restool.report.portraits`).
 """
 
 import json
@@ -17,7 +17,7 @@ from restool.errors import UsageError
 from restool.files import write_files
 from restool.report.columns import names
 from restool.report.figures import STYLE, as_files
-from restool.report.groups import points, told_settings
+from restool.report.groups import points, told_settings, unit_of
 from restool.report.portraits import Portrait
 
 DIAGNOSIS_FORMAT = 1
@@ -33,7 +33,7 @@ def write_diagnosis(out: Path, found: Diagnosed, kernels: list[Portrait]) -> lis
         found: as `restool.diagnosis.as_plain` gives it, with `checkpoint`, `dataset`, `limit` and `settings`.
         kernels: of the model, or none.
     """
-    name = f"{Path(found['checkpoint']).stem}-to-{found['target']}px"
+    name = f"{Path(found['checkpoint']).stem}-to-{found['target']}{unit_of(found)}"
     whole = {"format": DIAGNOSIS_FORMAT, **found, "kernels": [portrait.as_plain() for portrait in kernels]}
     files = {f"{name}.json": (json.dumps(whole, indent=1) + "\n").encode()} | as_files(name, draw(found))
     return write_files(out / "diagnoses", files)
@@ -67,7 +67,7 @@ def _read(path: Path) -> Diagnosed:
 def heading(found: Diagnosed) -> str:
     """Which model was diagnosed, and between which sizes."""
     seed = found["settings"].get("seed")
-    told = [f"{found['model']} from {found['source']} to {found['target']} px"]
+    told = [f"{found['model']} from {found['source']} to {found['target']} {unit_of(found)}"]
     told += [] if seed is None else [f"seed {seed}"]
     return ", ".join([*told, *told_settings(found["settings"])])
 
@@ -75,7 +75,7 @@ def heading(found: Diagnosed) -> str:
 def causes(found: Diagnosed) -> list[list[str]]:
     """Header and a row for every way in which the model was used; one column of words."""
     table = [["used as", "accuracy", "gain, points"], ["at the source", _one(found["source_accuracy_percent"]), ""]]
-    table.append([f"{found['protocol']} at {found['target']} px", _one(found["accuracy_percent"]), ""])
+    table.append([f"{found['protocol']} at {found['target']} {unit_of(found)}", _one(found["accuracy_percent"]), ""])
     for repair in found["repairs"]:
         value, low, high = (repair[name] for name in names("gain", "points"))
         real = "" if repair["significant"] else " n.s."

@@ -1,7 +1,7 @@
 """A summary cut into groups of equal settings, with the words that tables and figures share."""
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from restool.evidence import SIGNIFICANT
 from restool.recipe import LATER
 from restool.report.frame import setting_columns
 
-Row = Mapping[Hashable, Any]
+Row = Mapping[Any, Any]
 """A row of a summary, by its columns."""
 NAMED = ["model", "dataset", "alias_penalty", "epochs", "limit"]
 """Every heading tells these settings; the others are in the heading only where groups differ in them."""
@@ -43,6 +43,11 @@ class Group:
     @property
     def targets(self) -> list[int]:
         return sorted(set(self.cells["target"]))
+
+    @property
+    def unit(self) -> str:
+        """What its sizes count."""
+        return unit_of((self.cells if len(self.cells) else self.sources).iloc[0].to_dict())
 
     def at_source(self, source: int) -> Row | None:
         """The row of the models trained at `source`, over all their seeds, or None without a record."""
@@ -96,6 +101,12 @@ def row_label(row: Row) -> str:
     extra = [name for name in map(str, row) if name.startswith("finetune_") and name != "finetune_epochs"]
     told = [_phrase(name.removeprefix("finetune_"), row[name]) for name in extra]
     return ", ".join([plural(row["finetune_epochs"], "epoch"), *filter(None, told)])
+
+
+def unit_of(row: Row) -> str:
+    """What the sizes of a row count: px, or what its records say."""
+    unit = row.get("unit")
+    return "px" if unit is None or bool(pd.isna(unit)) else str(unit)
 
 
 def points(value: float) -> str:
@@ -163,7 +174,11 @@ def _phrase(name: str, value: Any) -> str:
         case "limit":
             return "" if missing else f"limited to {plural(value, 'image')}"
         case "train_sizes":
-            return "" if missing else f"trained at {value} px"
+            return "" if missing else f"trained at {value}"
+        case "unit":
+            return ""
+        case "resample":
+            return "" if missing else f"resampled by {value}"
         case "data":
             return f"data {str(value)[:12]}"
     return f"{name.replace('_', ' ')} {'not set' if missing else value}"

@@ -34,11 +34,15 @@ LINE = 0.22
 
 @dataclass(frozen=True)
 class Section:
-    """Panels by their titles: differences in points, NaN where nothing was measured, and what their cells say."""
+    """Panels by their titles: differences in points, NaN where nothing was measured, and what their cells say.
+
+    `unit` is what sizes count.
+    """
 
     title: str
     panels: dict[str, pd.DataFrame]
     texts: dict[str, pd.DataFrame]
+    unit: str
 
     @property
     def dense(self) -> bool:
@@ -144,7 +148,7 @@ def _sections(group: Group) -> list[Section]:
     )
     parts = zip(titles, (compared[~tuned], compared[tuned]), strict=True)
     return [
-        Section(title, _panels(group, cells, "difference_points"), _panels(group, cells, "text"))
+        Section(title, _panels(group, cells, "difference_points"), _panels(group, cells, "text"), group.unit)
         for title, cells in parts
         if len(cells)
     ]
@@ -178,7 +182,11 @@ def _panels(group: Group, cells: pd.DataFrame, column: str) -> dict[str, pd.Data
 
 def _source_name(group: Group, source: int, word: str = "") -> str:
     at_source = group.at_source(source)
-    return f"{source} px" if at_source is None else f"{source} px ({word}{at_source['accuracy_percent']:.1f} %)"
+    return (
+        f"{source} {group.unit}"
+        if at_source is None
+        else f"{source} {group.unit} ({word}{at_source['accuracy_percent']:.1f} %)"
+    )
 
 
 def _write(figure: Figure, top: float, lines: list[str], *, size: float, weight: str = "normal") -> float:
@@ -205,7 +213,7 @@ def _draw_section(figure: Figure, section: Section, norm: Normalize, top: float)
         row, column = divmod(index, columns)
         panel_top = top - (row + 1) * section.pitch + TICKS + height
         ax = _place(figure, column * section.advance, panel_top, width, height)
-        _draw_panel(ax, table, None if section.dense else section.texts[title], norm)
+        _draw_panel(ax, table, None if section.dense else section.texts[title], norm, section.unit)
         ax.set_title(title, fontsize=9.5)
         if index + columns >= len(section.panels):
             ax.set_xlabel(AXIS)
@@ -215,8 +223,8 @@ def _draw_section(figure: Figure, section: Section, norm: Normalize, top: float)
             ax.set_yticks([])
 
 
-def _draw_panel(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame | None, norm: Normalize) -> None:
-    names = [f"{target} px" for target in table.columns]
+def _draw_panel(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame | None, norm: Normalize, unit: str) -> None:
+    names = [f"{target} {unit}" for target in table.columns]
     sns.heatmap(
         table,
         ax=ax,

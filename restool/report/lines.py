@@ -77,6 +77,10 @@ def _draw_panel(ax: Axes, group: Group, source: int, styles: dict[str, dict[str,
         ax.axhline(at_source["accuracy_percent"], color="0.2", linewidth=1, linestyle=":", label=SOURCE)
     found = sorted(set(of_source["target"]))
     ax.set_xticks(found[:: math.ceil(len(found) / TICKS)])
-    ax.set(xlabel="target resolution, px", ylabel="accuracy in percent", title=f"from {source} px" if titled else "")
+    ax.set(
+        xlabel=f"target resolution, {group.unit}",
+        ylabel="accuracy in percent",
+        title=f"from {source} {group.unit}" if titled else "",
+    )
     ax.grid(axis="y", color="0.9", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)

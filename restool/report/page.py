@@ -140,6 +140,6 @@ def _numbers(group: Group, column: str) -> Table:
     for row in group.cells.dropna(subset=f"{column}_{unit}").to_dict("records"):
         values = [row[name] for name in names(column, unit)]
         told = [points(value) if unit == "points" else f"{value:.1f}" for value in values]
-        place = [f"{row['source']} px", row["label"], f"{row['target']} px"]
+        place = [f"{row['source']} {group.unit}", row["label"], f"{row['target']} {group.unit}"]
         table.append([*place, *told, str(row["n"]), str(row["seeds"])])
     return Table("", "", table, 2)

@@ -9,9 +9,9 @@ import pandas as pd
 
 from restool.recipe import DEFAULTS
 from restool.report.frame import setting_columns
-from restool.report.groups import span, with_labels
+from restool.report.groups import span, unit_of, with_labels
 
-OWN_OPTIONS = {"model", "dataset", "data", "limit", "epochs", "train_sizes"}
+OWN_OPTIONS = {"model", "dataset", "data", "limit", "epochs", "train_sizes", "unit"}
 """Settings that are not typed as an option of their name, or not always."""
 
 
@@ -96,10 +96,10 @@ def seconds(part: pd.DataFrame) -> list[list[str]]:
     timed = timed.dropna(subset="taken")
     if timed.empty:
         return []
-    targets = sorted(set(timed["target"]))
-    table = [["device", "source", "protocol", *(f"{target} px" for target in targets)]]
+    targets, unit = sorted(set(timed["target"])), unit_of(timed.iloc[0].to_dict())
+    table = [["device", "source", "protocol", *(f"{target} {unit}" for target in targets)]]
     for (device, source, label), rows in timed.groupby(["device", "source", "label"], sort=False):
         median = (1000 * rows["taken"] / rows["n"]).groupby(rows["target"]).median()
         shown = [f"{median[target]:.2f}" if target in median else "" for target in targets]
-        table.append([str(device), f"{source} px", str(label), *shown])
+        table.append([str(device), f"{source} {unit}", str(label), *shown])
     return table

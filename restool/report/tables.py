@@ -8,7 +8,7 @@ import pandas as pd
 from restool.evidence import SIGNIFICANT
 from restool.report.columns import names
 from restool.report.comparison import PLACES, Comparison
-from restool.report.groups import Group, Row, accuracy, judged, plural, points, span, told_p
+from restool.report.groups import Group, Row, accuracy, judged, plural, points, span, told_p, unit_of
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -51,7 +51,7 @@ def latex(groups: Sequence[Group]) -> str:
 
 def rows(group: Group) -> list[list[str]]:
     """Header and body as text: accuracy in percent, in brackets the difference in points, each with its interval."""
-    table = [["source", "protocol", "source accuracy", *(f"{target} px" for target in group.targets)]]
+    table = [["source", "protocol", "source accuracy", *(f"{target} {group.unit}" for target in group.targets)]]
     compares = bool((group.cells["finetune_epochs"] > 0).any())
     for _, cells in group.cells.groupby(["source", "finetune_epochs", "label"], sort=False):
         by_target = {row["target"]: row for row in cells.to_dict("records")}
@@ -59,7 +59,7 @@ def rows(group: Group) -> list[list[str]]:
         if compares:
             protocol = f"{'after' if epochs else 'before'} fine-tuning ({protocol})"
         at_source = group.at_source(source)
-        line = [f"{source} px", protocol, "" if at_source is None else accuracy(at_source)]
+        line = [f"{source} {group.unit}", protocol, "" if at_source is None else accuracy(at_source)]
         seeds = cells["seeds"].max() if at_source is None else at_source["seeds"]
         for target in group.targets:
             row = by_target.get(target)
@@ -77,7 +77,7 @@ def comparison(found: Comparison) -> str:
         real = "" if row["p_holm"] < SIGNIFICANT else " n.s."
         table.append(
             [
-                *(f"{row[name]} px" if name in PLACES else str(row[name]) for name in places),
+                *(f"{row[name]} {found.unit}" if name in PLACES else str(row[name]) for name in places),
                 *(str(row["n"]), str(row["seeds"])),
                 *(f"{row['first_percent']:.1f}", f"{row['second_percent']:.1f}"),
                 f"{points(row['difference_points'])} ± {half:.1f}{real}",
@@ -99,7 +99,7 @@ def caption(group: Group) -> str:
     if group.targets:
         text += "; in brackets the difference from the source accuracy in percentage points, paired by seed and image"
     else:
-        at_source = [f"{accuracy(row)} at {row['source']} px" for row in group.sources.to_dict("records")]
+        at_source = [f"{accuracy(row)} at {row['source']} {group.unit}" for row in group.sources.to_dict("records")]
         text += f": {', '.join(at_source)}. No other resolution has been measured yet"
     text += f". {INTERVAL}"
     if group.targets:
@@ -112,9 +112,10 @@ def curve_rows(curves: pd.DataFrame, first: Sequence[str] = ()) -> list[list[str
     table = [[*first, "source", "protocol", "targets", "area", "worst", "at", "rank correlation"]]
     for row in curves[curves["targets"] > 1].to_dict("records"):
         half = {name: (row[f"{name}_high_points"] - row[f"{name}_low_points"]) / 2 for name in ("area", "worst")}
-        line = [*(row[name] for name in first), f"{row['source']} px", row["label"], str(row["targets"])]
+        unit = unit_of(row)
+        line = [*(row[name] for name in first), f"{row['source']} {unit}", row["label"], str(row["targets"])]
         line.append(f"{points(row['area_points'])} ± {half['area']:.1f}")
-        line += [f"{points(row['worst_points'])} ± {half['worst']:.1f}", f"{row['worst_target']:.0f} px"]
+        line += [f"{points(row['worst_points'])} ± {half['worst']:.1f}", f"{row['worst_target']:.0f} {unit}"]
         low, high = row["rank_correlation_low"], row["rank_correlation_high"]
         known = not pd.isna(row["rank_correlation"])
         line.append(f"{row['rank_correlation']:+.2f} ({low:+.2f} to {high:+.2f})" if known else "")
@@ -127,7 +128,8 @@ def consistency_rows(consistency: pd.DataFrame) -> list[list[str]]:
     figures = {"agreement": "percent", "divergence": "nats", "overconfidence": "points"}
     table = [["source", "protocol", "target", "n", "seeds", "agreement", "divergence", "overconfidence", "ECE"]]
     for row in consistency.to_dict("records"):
-        line = [f"{row['source']} px", row["label"], f"{row['target']} px", str(row["n"]), str(row["seeds"])]
+        sizes = [f"{row[name]} {unit_of(row)}" for name in PLACES]
+        line = [sizes[0], row["label"], sizes[1], str(row["n"]), str(row["seeds"])]
         for figure, unit in figures.items():
             value, low, high = (row[name] for name in names(figure, unit))
             told = points(value) if unit == "points" else f"{value:.{3 if unit == 'nats' else 1}f}"

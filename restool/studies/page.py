@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
+from restool.data import dims_of
 from restool.files import write_files
 from restool.recipe import DEFAULTS
 from restool.report import curves, summarise
 from restool.report.figures import as_files
-from restool.report.groups import Group, Row, accuracy, judged, plural, points, row_label, span, with_labels
+from restool.report.groups import Group, Row, accuracy, judged, plural, points, row_label, span, unit_of, with_labels
 from restool.report.heatmap import draw
 from restool.report.tables import CURVES, INTERVAL, aligned, curve_rows, fewer
 from restool.studies.spec import Published, StudyFile, Sweep
@@ -106,7 +107,9 @@ def _settings(study: StudyFile, records: pd.DataFrame) -> str:
         of_sweep = records[records["sweep"] == one.label]
         changed = {name: value for name, value in one.config.recipe.identity.items() if value != DEFAULTS[name]}
         words = [f"`{name} = {value}`" for name, value in changed.items()]
-        trained = f"{one.config.model} at {', '.join(_sizes(one))} px, {plural(one.config.source_epochs, 'epoch')}"
+        trained = (
+            f"{one.config.model} at {', '.join(_sizes(one))} {_unit(one)}, {plural(one.config.source_epochs, 'epoch')}"
+        )
         text = f"- **{one.label}**: {trained}"
         text += f", {', '.join(words)}" if words else ""
         done = span(of_sweep.groupby("protocol")["seed"].nunique(), "seed") if len(of_sweep) else "not run yet"
@@ -119,18 +122,26 @@ def _sizes(one: Sweep) -> list[str]:
     return [str(size) if isinstance(size, int) else "+".join(map(str, size)) for size in one.config.train]
 
 
+def _unit(one: Sweep) -> str:
+    """What the sizes of a sweep count."""
+    return "steps" if dims_of(one.config.dataset) == 1 else "px"
+
+
 def _measured(summary: pd.DataFrame) -> list[list[str]]:
     """Header and a row for every sweep, source and protocol."""
     shown = summary[summary["protocol"] != "source"]
     targets = sorted(set(shown["target"]))
-    table = [["sweep", "source", "protocol", "n", "seeds", "at the source", *(f"{target} px" for target in targets)]]
+    unit = unit_of(summary.iloc[0].to_dict())
+    table = [
+        ["sweep", "source", "protocol", "n", "seeds", "at the source", *(f"{target} {unit}" for target in targets)]
+    ]
     for (sweep, source, protocol, epochs), cells in shown.groupby(
         ["sweep", "source", "protocol", "finetune_epochs"], sort=False
     ):
         own = summary[(summary["sweep"] == sweep) & (summary["source"] == source) & (summary["protocol"] == "source")]
         seeds = max(cells["seeds"].max(), own["seeds"].max() if len(own) else 0)
         name = plural(int(str(epochs)), "epoch") + " there" if epochs else str(protocol)
-        line = [str(sweep), f"{source} px", name, str(cells["n"].iloc[0]), str(seeds)]
+        line = [str(sweep), f"{source} {unit}", name, str(cells["n"].iloc[0]), str(seeds)]
         line.append(accuracy(own.iloc[0].to_dict()) if len(own) else "")
         by_target = {row["target"]: row for row in cells.to_dict("records")}
         for target in targets:
@@ -154,7 +165,7 @@ def _beside(entry: Published, summary: pd.DataFrame) -> list[list[str]]:
                 cells = cells[cells[column] == wanted] if column in cells else cells[:0]
             for row in cells.to_dict("records"):
                 measured = _cell(row, tuned=name == "accuracy")
-                cell = f"{row['source']} -> {target} px, {row_label(row)}"
+                cell = f"{row['source']} -> {target} {unit_of(row)}, {row_label(row)}"
                 shown = points(value) if name == "difference" else f"{value:.1f}"
                 lines.append([entry.source, row["sweep"], cell, shown, measured, str(row["n"]), str(row["seeds"])])
     return lines

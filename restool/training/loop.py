@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, runtime_checkable
 from typing import Protocol as Interface
 
 import torch
@@ -48,6 +48,15 @@ class Unwatched:
 
     def epoch(self, figures: dict[str, float]) -> None:
         """One epoch is done."""
+
+
+@runtime_checkable
+class Auxiliary(Interface):
+    """A model that also learns without labels."""
+
+    def auxiliary_loss(self, images: Tensor) -> Tensor:
+        """What is added to the loss of a batch, drawn by the global random numbers of PyTorch: a scalar."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -157,6 +166,8 @@ def _epoch(
         loss = loss + _enlarged_loss(model, enlarger.part_of(images, index), logits, recipe)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if recipe.clip > 0:
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         optimizer.step()
         correct = (logits.argmax(1) == labels).sum()
         figures = torch.stack([loss.detach(), excess.detach()]) * len(labels)
@@ -177,6 +188,8 @@ def _losses(
     """Logits, the loss of a source batch, and the part of it that is the penalty, which may not count yet."""
     logits = _logits(model, images, recipe)
     loss = F.cross_entropy(logits, labels)
+    if isinstance(model, Auxiliary):
+        loss = loss + model.auxiliary_loss(images)
     if recipe.alias_penalty == "none" or not penalised:
         return logits, loss, torch.zeros_like(loss)
     excess = penalty(model, size, recipe.alias_penalty, recipe.alias_strength)

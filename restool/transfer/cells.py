@@ -16,7 +16,8 @@ from restool.transfer.protocols import FINETUNE, SOURCE
 class SourceRun:
     """One trained model. `data` is the fingerprint of the images, so a changed data set is another run.
 
-    `source` is the size that the model is trained for; some of the batches may have `smaller` sizes.
+    `source` is the size that the model is trained for; some of the batches may have `smaller` sizes. `resample` is how
+    sequences come to another number of steps; images have None.
     """
 
     model: str
@@ -28,6 +29,7 @@ class SourceRun:
     epochs: int
     recipe: Recipe
     smaller: tuple[int, ...] = ()
+    resample: str | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -38,6 +40,11 @@ class SourceRun:
     def trained_at(self) -> str:
         """The sizes as they are typed: 16, or 12+14+16."""
         return "+".join(map(str, self.sizes))
+
+    @property
+    def unit(self) -> str:
+        """What a size counts."""
+        return "px" if self.resample is None else "steps"
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -54,6 +61,7 @@ class SourceRun:
             "epochs": self.epochs,
             **recipe,
             **({"train_sizes": self.trained_at} if self.smaller else {}),
+            **({"unit": self.unit, "resample": self.resample} if self.resample else {}),
         }
 
     @property
@@ -63,7 +71,7 @@ class SourceRun:
 
     def __str__(self) -> str:
         """In a few words."""
-        return f"{self.model} at {self.trained_at} px, seed {self.seed}"
+        return f"{self.model} at {self.trained_at} {self.unit}, seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +101,8 @@ class Cell:
     def __str__(self) -> str:
         """In a few words."""
         run = self.run
-        where = f"{run.trained_at} px" if self.protocol == SOURCE.name else f"{run.trained_at} -> {self.target} px"
+        sizes = run.trained_at if self.protocol == SOURCE.name else f"{run.trained_at} -> {self.target}"
+        where = f"{sizes} {run.unit}"
         plural = "" if self.finetune_epochs == 1 else "s"
         tuned = f" {self.finetune_epochs} epoch{plural}" if self.protocol == FINETUNE.name else ""
         return f"{run.model} {where}, {self.protocol}{tuned}, seed {run.seed}"
@@ -115,6 +124,7 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 epochs=config.source_epochs,
                 recipe=config.recipe,
                 smaller=tuple(smaller),
+                resample=dataset.resample if dataset.dims == 1 else None,
             )
             cells.append(Cell(run=run, target=source, protocol=SOURCE.name))
             cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in config.zero_shot]

@@ -4,20 +4,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import torch
 from torch import nn
 
 from restool.aliasing import penalty
-from restool.arguments import LARGEST_SEED, LARGEST_SIZE, MOST_EPOCHS, SMALLEST_SIZE, Knob, check_knobs
-from restool.data import require_limit
+from restool.arguments import LARGEST_SEED, LARGEST_SIZE, MOST_EPOCHS, SMALLEST_SIZE, Knob, check_knobs, require_choice
+from restool.data import Resample, dims_of, require_limit
 from restool.errors import ArgumentError, UsageError
-from restool.models import ModelSpec, find_model
+from restool.models import ModelSpec
 from restool.recipe import Recipe
+from restool.transfer.dims import require_dims
 from restool.transfer.protocols import FINETUNE, SOURCE, applicable, refusal, resolve_protocol, starting_protocol
 
-DEFAULT_EPOCHS = {"gabors": 8}
+DEFAULT_EPOCHS = {"gabors": 8, "tones": 8}
 """A source model of these data sets is trained for so many epochs where a user names none."""
 OFFICIAL_EPOCHS = 100
 """A source model of any other data set is trained for as many epochs as the official one."""
@@ -30,15 +31,16 @@ class StudyConfig:
     Attributes:
         model: name, see `restool ls models`.
         dataset: name, see `restool ls datasets`.
-        train: source resolutions in pixels; several in a tuple are those of one model, which is trained for the largest
-            and shown images of every one of them.
-        test: target resolutions in pixels.
+        train: source resolutions in pixels, or in steps of a sequence; several in a tuple are those of one model, which
+            is trained for the largest and shown images of every one of them.
+        test: target resolutions, likewise.
         seeds: one source model each.
         epochs: of training at a source; None for the data set's default.
         finetune_epochs: of training on at every target; 0 for none.
         protocols: names of zero-shot protocols; "all" that apply to the model, or "start", the one that
             fine-tuning starts from.
         limit: use this many training and as many test images; None for all.
+        resample: how sequences come to another number of steps, see `restool.data.rates`; images do not ask.
         recipe: how source models are trained, and trained on.
         zero_shot: names of the zero-shot protocols that `protocols` comes to.
 
@@ -55,14 +57,13 @@ class StudyConfig:
     finetune_epochs: Annotated[int, Knob("Epochs at a target.", "N", least=0, most=MOST_EPOCHS)] = 0
     protocols: Sequence[str] | Literal["all", "start"] = "all"
     limit: int | None = None
+    resample: Resample = "decimate"
     recipe: Recipe = Recipe()
     zero_shot: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        if find_model(self.model).dims != 2:
-            raise UsageError(
-                f"{self.model} takes sequences, and data set {self.dataset!r} holds images; choose an image model"
-            )
+        require_choice("resample", self.resample, get_args(Resample))
+        self._check_dims()
         object.__setattr__(self, "train", _train_sizes(self.train))
         for name, least, most, noun in (
             ("test", SMALLEST_SIZE, LARGEST_SIZE, "sizes in pixels"),
@@ -86,6 +87,15 @@ class StudyConfig:
     def source_epochs(self) -> int:
         """Epochs of training at a source, the data set's default where none were asked for."""
         return DEFAULT_EPOCHS.get(self.dataset, OFFICIAL_EPOCHS) if self.epochs is None else self.epochs
+
+    def _check_dims(self) -> None:
+        """Refuse a model of images for sequences, the other way round, and what sequences have no meaning for."""
+        dims = dims_of(self.dataset)
+        if dims is None:  # whoever reads the data names what there is
+            return
+        require_dims(self.model, self.dataset, dims)
+        if dims == 1 and self.recipe.enlarge > 1:
+            raise ArgumentError("enlarge", "must be 1 for sequences", self.recipe.enlarge, "only images are sharpened")
 
     def _resolve_protocols(self) -> tuple[str, ...]:
         """The zero-shot protocols; the model is built once to find what applies to it."""

@@ -81,7 +81,7 @@ def _pass_seconds(study: Study, cell: Cell) -> float:
 def _example(study: Study, reference_size: int, size: int, batch: int) -> tuple[nn.Module, torch.Tensor]:
     dataset: Dataset = study.dataset
     model = study.trainer.spec(study.config.model, reference_size).build().to(study.device)
-    return model, torch.zeros(batch, dataset.channels, size, size, device=study.device)
+    return model, torch.zeros(batch, dataset.channels, *[size] * dataset.dims, device=study.device)
 
 
 def _seconds(work: Callable[[], None], device: torch.device) -> float:

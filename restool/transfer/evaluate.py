@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from restool import evidence
 from restool.data import Batches, Dataset
 from restool.errors import UsageError
-from restool.models import ModelSpec, find_model
+from restool.models import ModelSpec
 from restool.nn import calibrate
 from restool.report.columns import spelt
 from restool.transfer.cache import KernelCache
+from restool.transfer.dims import require_dims, require_resampled
 from restool.transfer.fitting import require_size
 from restool.transfer.protocols import SOURCE, Protocol, applicable, resolve_protocol
 
@@ -83,7 +84,7 @@ def correct_by(
     """
     source = spec.reference_size
     sizes = protocol.sizes(source, target)
-    require_size(model, spec, sizes[-1], device)
+    require_size(model, spec, sizes[-1], dims=dataset.dims, device=device)
     images = calibration_images(dataset, sizes, device) if protocol.recalibrates else ()
     moved = protocol.apply(model, source, target, calibration=images, kernels=kernels)
     return correct_predictions(moved, Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=device))
@@ -124,8 +125,9 @@ def evaluate_model(
             f"{spec.name} takes {expected[0]} channels and {expected[1]} classes, "
             f"but {dataset.name} has {found[0]} and {found[1]}; choose another `dataset`"
         )
-    if find_model(spec.name).dims != 2:
-        raise UsageError(f"{spec.name} takes sequences, and data sets hold images; choose an image model")
+    require_dims(spec.name, dataset.name, dataset.dims)
+    for size in (spec.reference_size, *targets):
+        require_resampled(dataset, size)
     calibrate(model, device, torch.float32)
     kernels = KernelCache()
     own = correct_by(SOURCE, model, spec, dataset, spec.reference_size, device=device, kernels=kernels)

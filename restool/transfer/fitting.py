@@ -8,6 +8,7 @@ from restool.errors import UsageError
 from restool.models import ModelSpec, find_model
 from restool.models.external import ExternalModel, in_one_line
 from restool.transfer.config import StudyConfig
+from restool.transfer.dims import require_resampled
 from restool.transfer.protocols import resolve_protocol, starting_protocol
 
 
@@ -19,6 +20,10 @@ def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
     Raises:
         UsageError: the model fails, or gives no logits for the classes of the data set.
     """
+    for size in {size for train in config.train for size in ((train,) if isinstance(train, int) else train)}:
+        require_resampled(dataset, size)
+    for size in config.test:
+        require_resampled(dataset, size)
     if not _is_external(config.model):
         return
     shown = not all(resolve_protocol(name).shrinks for name in config.zero_shot)
@@ -26,40 +31,50 @@ def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
     for source in config.sources:
         spec = ModelSpec(config.model, len(dataset.class_names), dataset.channels, source)
         model = spec.build()
-        require_logits(model.train(), spec, source, images=last)
+        require_logits(model.train(), spec, source, dims=dataset.dims, images=last)
         for target in config.test:
             moved = starting_protocol(model).apply(model, source, target)
             if shown:
-                require_logits(moved, spec, target)
+                require_logits(moved, spec, target, dims=dataset.dims)
             if config.finetune_epochs:
-                require_logits(moved.train(), spec, target, images=last)
+                require_logits(moved.train(), spec, target, dims=dataset.dims, images=last)
 
 
-def require_size(model: nn.Module, spec: ModelSpec, size: int, device: torch.device | str = "cpu") -> None:
+def require_size(
+    model: nn.Module, spec: ModelSpec, size: int, *, dims: int, device: torch.device | str = "cpu"
+) -> None:
     """Raise UsageError if a model from elsewhere cannot be tested at a size as fine-tuning starts."""
     if _is_external(spec.name):
         moved = starting_protocol(model).apply(model, spec.reference_size, size)
-        require_logits(moved, spec, size, device=device)
+        require_logits(moved, spec, size, dims=dims, device=device)
 
 
 @torch.no_grad()
 def require_logits(
-    model: nn.Module, spec: ModelSpec, size: int, *, images: int = 2, device: torch.device | str = "cpu"
+    model: nn.Module,
+    spec: ModelSpec,
+    size: int,
+    *,
+    dims: int = 2,
+    images: int = 2,
+    device: torch.device | str = "cpu",
 ) -> None:
     """Raise UsageError unless a model gives [images, classes] logits for blank images of a size.
 
     Args:
         model: of `spec`, in training or evaluation mode, on `device`.
         spec: channels, classes and the name in messages.
-        size: pixels along both axes.
+        size: pixels along both axes, or steps.
+        dims: 2 for images, 1 for sequences.
         images: in the batch.
         device: to compute on.
     """
     task = "be trained on" if model.training else "take"
-    batch = f"{images} image{'' if images == 1 else 's'} of {size} px"
+    noun, unit = ("image", "px") if dims == 2 else ("sequence", "steps")
+    batch = f"{images} {noun}{'' if images == 1 else 's'} of {size} {unit}"
     mend = "choose another `limit` or `batch_size`" if images == 1 else "choose other sizes, or `protocols` resize"
     try:
-        logits = model(torch.zeros(images, spec.channels, size, size, device=device))
+        logits = model(torch.zeros(images, spec.channels, *[size] * dims, device=device))
     except Exception as error:
         raise UsageError(f"{spec.name} cannot {task} {batch}: {in_one_line(error)}; {mend}") from error
     found = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__

@@ -19,7 +19,6 @@ from restool.transfer.cache import KernelCache
 from restool.transfer.recalibration import recalibrate
 from restool.transfer.rules import (
     BATCH_NORM,
-    CENTRED,
     CONTINUOUS,
     EVERY,
     POSITIONS,
@@ -162,7 +161,7 @@ _ZERO_SHOT = (
     Protocol(
         name="bandlimit",
         summary="sample the kernel on the source grid, interpolate the samples by Lanczos-3, scaled by pixel area",
-        rules={CENTRED: sampled_by(bandlimit), SPATIAL: interpolated_by("lanczos3")},
+        rules={CONTINUOUS: sampled_by(bandlimit), SPATIAL: interpolated_by("lanczos3")},
     ),
     Protocol(
         name="rescale",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from restool.correlation import FactoredKernel
-from restool.nn import ContinuousConv, Rescalable, WideConv2d, resample_kernel
+from restool.nn import ContinuousConv, Rescalable, WideConv2d, resample_causal, resample_kernel
 from restool.nn.interpolate import Filter
 from restool.transfer.cache import KernelCache
 from restool.transfer.sampled import SampledConv, Sampler
@@ -110,6 +110,8 @@ def requery(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> Facto
 def bandlimit(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> FactoredKernel:
     """The kernel sampled on the source grid and interpolated to the target grid by Lanczos-3, scaled by pixel area."""
     kernel = layer.factored(source_size(size, scale))
+    if layer.causal:
+        return FactoredKernel(kernel.coefficients, resample_causal(kernel.basis, scale, "lanczos3"))
     return FactoredKernel(kernel.coefficients, resample_kernel(kernel.basis[None], scale, "lanczos3")[0])
 
 

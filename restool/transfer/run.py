@@ -63,7 +63,7 @@ class TrainingResult:
         runs: all source models of the study.
         failed: those whose training failed in this run.
         timed_out: whether the time limit ended the run.
-        rows: one dict per finished model: checkpoint, source, seed, and the figures of its last epoch.
+        rows: one dict per finished model: checkpoint, source, unit, seed, and the figures of its last epoch.
     """
 
     runs: list[SourceRun]
@@ -117,7 +117,7 @@ def open_study(
     progress = ProgressBars() if progress is None else progress
     progress = progress if time_limit is None else Limited(progress, time_limit)
     chosen, folder = choose_device(device), ResultsFolder(Path(out))
-    dataset = load(config.dataset, data_dir=data_dir, download=download, limit=config.limit)
+    dataset = load(config.dataset, data_dir=data_dir, download=download, limit=config.limit, resample=config.resample)
     require_fitting(config, dataset)
     return Study(config, dataset, folder, device=chosen, method=method, progress=progress, keep_logits=keep_logits)
 
@@ -166,5 +166,6 @@ def train_sources(config: StudyConfig, out: str | Path, **place: Unpack[Place]) 
         path = study.folder.checkpoint(run.key)
         stored = load_checkpoint(path) if path.exists() else None
         if stored is not None and stored.epoch == run.epochs:
-            rows.append({"checkpoint": str(path), "source": run.source, "seed": run.seed, **stored.history[-1]})
+            told = {"source": run.source, "unit": run.unit, "seed": run.seed}
+            rows.append({"checkpoint": str(path), **told, **stored.history[-1]})
     return TrainingResult(study.runs, failed, timed_out, rows)

@@ -69,7 +69,7 @@ class Training:
             seed=int(cell.key[:8], 16),
             epochs=cell.finetune_epochs,
             recipe=replace(run.recipe, enlarge=1.0),
-            text=f"fine-tune {run.model} {run.trained_at} -> {cell.target} px, seed {run.seed}",
+            text=f"fine-tune {run.model} {run.trained_at} -> {cell.target} {run.unit}, seed {run.seed}",
         )
 
 

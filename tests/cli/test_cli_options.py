@@ -30,6 +30,7 @@ TRAINING = {
     "--enlarge": ("0.9", "8.1", "nan", "inf"),
     "--enlarge-share": ("-0.1", "1.1", "nan"),
     "--batch-size": ("1", "0", HUGE),
+    "--clip": ("-1", "nan", "inf"),
     "--learning-rate": (*POSITIVE, "inf", "2e30"),
     "--weight-decay": ("-1", "nan", "inf"),
     "--limit": ("0", "-1"),

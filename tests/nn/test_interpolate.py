@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from restool.nn import resample_kernel
+from restool.nn import resample_causal, resample_kernel
 from restool.testing import assert_close, relative_error
 
 FILTERS = ["bilinear", "lanczos3"]
@@ -111,3 +111,32 @@ def test_the_axes_are_resampled_one_by_one(filter_):
 def test_what_cannot_be_resampled_is_rejected(taps, scale, message):
     with pytest.raises(ValueError, match=message):
         resample_kernel(random_kernel(*taps), scale, "lanczos3")
+
+
+@pytest.mark.parametrize("filter_", FILTERS)
+@pytest.mark.parametrize("scale", [0.5, 0.75, 1.5, 2.0, 4.0])
+def test_a_constant_causal_kernel_stays_constant_from_the_current_step_on(filter_, scale):
+    kernel = torch.full((3, 61), 0.7, dtype=torch.float64)
+    result = resample_causal(kernel, scale, filter_)
+    known = int((60 - 3 * max(1, 1 / scale)) * scale)  # taps whose whole filter lies on the kernel, lag 0 among them
+    assert_close(result[:, -known:], torch.full_like(result[:, -known:], 0.7 / scale))
+
+
+@pytest.mark.parametrize(("scale", "tolerance"), [(1.5, 4e-3), (2.0, 4e-3), (3.0, 4e-3)])
+def test_a_smooth_causal_kernel_keeps_its_values_at_every_lag(scale, tolerance):
+    def bump(lags):
+        return torch.exp(-0.5 * ((lags - 12) / 3) ** 2)
+
+    source = bump(torch.arange(40, dtype=torch.float64)).flip(0)[None]
+    found = resample_causal(source, scale, "lanczos3")[0].flip(0)
+    assert_close(found, bump(torch.arange(len(found), dtype=torch.float64) / scale) / scale, tolerance=tolerance)
+
+
+def test_linear_causal_values_are_those_of_numpy_and_the_last_tap_stays_the_current_step():
+    kernel = torch.randn(1, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = resample_causal(kernel, 4.0, "bilinear")[0].flip(0)
+    values = np.append(kernel[0].flip(0).numpy(), 0.0)  # by lag, 0 beyond the kernel
+    assert_close(found, torch.from_numpy(np.interp(np.arange(len(found)) / 4, np.arange(10), values) / 4))
+    assert torch.equal(resample_causal(kernel, 1.0, "lanczos3"), kernel)
+    with pytest.raises(ValueError, match="scale must be positive, but is 0"):
+        resample_causal(kernel, 0, "bilinear")

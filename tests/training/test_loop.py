@@ -56,7 +56,7 @@ def plain_spectral(model: TinyNet, size: int) -> Tensor:
     return 0.1 * (1 - (power * weights * weights[:, None]).sum() / kernel.square().sum())
 
 
-def plain_epoch(model, batches, optimizer, alias_penalty, *, seed, rates):
+def plain_epoch(model, batches, optimizer, alias_penalty, *, seed, rates, clip=0.0):
     """One epoch as anyone would write it; returns the sums that the figures are the means of."""
     torch.manual_seed(seed)
     model.train()
@@ -72,6 +72,12 @@ def plain_epoch(model, batches, optimizer, alias_penalty, *, seed, rates):
         loss = -probabilities.log()[torch.arange(len(labels)), labels].mean() + excess
         optimizer.zero_grad()
         loss.backward()
+        if clip:
+            gradients = [parameter.grad for parameter in model.parameters()]
+            norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+            assert norm > clip
+            for gradient in gradients:
+                gradient *= clip / (norm + 1e-6)
         optimizer.step()
         hits = (probabilities.argmax(1) == labels).sum().item()
         sums += [loss.item() * len(labels), excess.item() * len(labels), hits]
@@ -79,12 +85,20 @@ def plain_epoch(model, batches, optimizer, alias_penalty, *, seed, rates):
 
 
 @pytest.mark.parametrize(
-    ("alias_penalty", "weight_decay"),
-    [("none", 0.0), ("gabor", 0.0), ("gabor+mask", 0.0), ("spectral", 0.0), ("none", 3.0)],
+    ("alias_penalty", "weight_decay", "clip"),
+    [
+        ("none", 0.0, 0.0),
+        ("gabor", 0.0, 0.0),
+        ("gabor+mask", 0.0, 0.0),
+        ("spectral", 0.0, 0.0),
+        ("none", 3.0, 0.0),
+        ("none", 0.0, 1e-3),
+    ],
 )
-def test_two_epochs_equal_plain_pytorch(batches, alias_penalty, weight_decay):
+def test_two_epochs_equal_plain_pytorch(batches, alias_penalty, weight_decay, clip):
     model, plain = tiny(), tiny()
-    recipe = Recipe(batch_size=7, learning_rate=0.003, alias_penalty=alias_penalty, weight_decay=weight_decay)
+    choices = {"alias_penalty": alias_penalty, "weight_decay": weight_decay, "clip": clip}
+    recipe = Recipe(batch_size=7, learning_rate=0.003, **choices)
     history = train(model, batches, recipe, epochs=2, spec=SPEC, size=8, seed=4)
     masks = [plain.conv.mask.mean, plain.conv.mask.sigma]
     others = [p for p in plain.parameters() if all(p is not mask for mask in masks)]
@@ -95,7 +109,7 @@ def test_two_epochs_equal_plain_pytorch(batches, alias_penalty, weight_decay):
     for epoch, figures in enumerate(history):
         seed = 4 * 100_003 + epoch
         own = rates[3 * epoch : 3 * epoch + 3]
-        sums = plain_epoch(plain, batches, optimizer, alias_penalty, seed=seed, rates=own)
+        sums = plain_epoch(plain, batches, optimizer, alias_penalty, seed=seed, rates=own, clip=clip)
         np.testing.assert_allclose(list(figures.values()), sums / 18, rtol=1e-12)
         assert (figures["penalty"] > 0) == (alias_penalty != "none")
     for actual, expected, start in zip(model.parameters(), plain.parameters(), tiny().parameters(), strict=True):

@@ -19,12 +19,14 @@ OTHER = {
     "seed": 1,
     "epochs": 9,
     "smaller": (12,),
+    "resample": "every",
 }
 OTHER_RECIPE = {
     "alias_after": 0.5,
     "alias_penalty": "gabor",
     "alias_strength": 0.2,
     "batch_size": 63,
+    "clip": 1.0,
     "enlarge": 2.0,
     "enlarge_share": 0.25,
     "learning_rate": 0.0100001,
