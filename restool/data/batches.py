@@ -88,7 +88,7 @@ class Batches:
         if augment and not dataset.augment:
             raise UsageError(f"augment must be off for {dataset.name}: a flip or a crop changes what its images show")
         split = dataset.split(part, self.sizes[0])
-        self.dataset, self.batch_size, self.augment = dataset, batch_size, augment
+        self.dataset, self.part, self.batch_size, self.augment = dataset, part, batch_size, augment
         self.images, self.labels = split.images.to(device), split.labels.to(device)
 
     @property
@@ -113,10 +113,11 @@ class Batches:
                 random state; None gives the stored order without augmentation.
         """
         if shuffle_seed is None:
-            for images, labels in zip(
-                self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True
+            places = torch.arange(self.samples, device=self.images.device)
+            for which, images, labels in zip(
+                *(each.split(self.batch_size) for each in (places, self.images, self.labels)), strict=True
             ):
-                yield self._finish(images), labels
+                yield self._finish(images, which), labels
             return
         for drawn in self.draw(torch.Generator().manual_seed(shuffle_seed)):
             yield self.batch(*drawn)
@@ -137,9 +138,12 @@ class Batches:
         images = self.images[which]
         if self.augment:
             images = flip_and_crop(images, flipped, offsets)
-        return self._finish(images), self.labels[which]
+        return self._finish(images, which), self.labels[which]
 
-    def _finish(self, images: Tensor) -> Tensor:
+    def _finish(self, images: Tensor, which: Tensor) -> Tensor:
         for size in self.sizes:
             images = self.dataset.resized(images, size)
-        return normalise(images, self.dataset.mean, self.dataset.std)
+        images = normalise(images, self.dataset.mean, self.dataset.std)
+        if self.dataset.noise is None:
+            return images
+        return torch.cat([images, self.dataset.noise(self.part, which)], dim=-1)

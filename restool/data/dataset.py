@@ -43,7 +43,7 @@ class Dataset:
     `fingerprint` hashes the content of all parts, so that two runs share results only if they saw the same data.
     `counts` is the number of images of each part. `dims` is 2 for images and 1 for sequences, [N, C, T], whose size is
     their number of steps, to which `resample` brings them. `fixed` tells why another size has no meaning, or is None
-    where it has one.
+    where it has one. `noise` gives normalised steps [B, C, L] behind those of the sequences of a part at places [B].
     """
 
     name: str
@@ -58,10 +58,13 @@ class Dataset:
     read: Callable[[Part, int], Split] = field(repr=False, compare=False)
     dims: int = 2
     fixed: str | None = None
+    noise: Callable[[Part, Tensor], Tensor] | None = field(default=None, repr=False, compare=False)
     resample: Resample = "decimate"
 
     def resized(self, images: Tensor, size: int) -> Tensor:
         """Whole grey levels at another size as uint8, see `resampling.resize` and `rates.resample`."""
+        if self.fixed is not None:
+            return images
         return resize(images, size) if self.dims == 2 else resample(images, size, self.resample)
 
     @property

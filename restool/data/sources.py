@@ -11,6 +11,7 @@ from restool.data.benchmarks import Benchmark, benchmark
 from restool.data.dataset import Dataset, require_limit
 from restool.data.files import image_folder, parquet
 from restool.data.gabors import CLASS_NAMES, gabors
+from restool.data.noise import noise_padded
 from restool.data.rates import Resample
 from restool.data.sequences import DEFAULT_PERMUTATION, PERMUTATIONS, permutation, pixel_sequence
 from restool.data.tones import CLASS_NAMES as PAIRS
@@ -45,6 +46,8 @@ DATASETS: Mapping[str, Source] = MappingProxyType(
             Source("pmnist:PERMUTATION", 1, 10, 784, f"the same in another: {', '.join(PERMUTATIONS)}", 1),
             Source("scifar10", 3, 10, 1024, "pixels of cifar10 in their order", 1),
             Source("scifar10:DIR", 3, 10, 1024, "the same of parquet:DIR", 1),
+            Source("npcifar10", 96, 10, 1000, "rows of cifar10, then one noise for all; also npcifar10:DIR", 1),
+            Source("npcifar10-per-sample", 96, 10, 1000, "rows of cifar10, then noise of each image's own", 1),
         )
     }
 )
@@ -104,15 +107,18 @@ def _load(name: str, data_dir: str | Path | None, limit: int | None, *, download
         case "pmnist" if rest or not colon:
             order = permutation(rest or DEFAULT_PERMUTATION)
             return pixel_sequence(kind if rest == DEFAULT_PERMUTATION else name, images("mnist"), order)
-        case "scifar10" if rest or not colon:
-            return _scifar10(parquet(_existing(rest), limit) if rest else images("cifar10"))
+        case "scifar10" | "npcifar10" | "npcifar10-per-sample" if rest or not colon:
+            return _of_cifar10(kind, parquet(_existing(rest), limit) if rest else images("cifar10"))
     raise unknown_name("dataset", name, DATASETS)
 
 
-def _scifar10(images: Dataset) -> Dataset:
+def _of_cifar10(kind: str, images: Dataset) -> Dataset:
     if (images.channels, images.native_size) != (3, 32):
-        raise UsageError(f"scifar10 must be made of colour images of 32x32 pixels; those of {images.name} are others")
-    return pixel_sequence(f"s{images.name.replace('parquet', 'cifar10', 1)}", images)
+        raise UsageError(f"{kind} must be made of colour images of 32x32 pixels; those of {images.name} are others")
+    _, colon, folder = images.name.partition(":")
+    if kind == "scifar10":
+        return pixel_sequence(f"{kind}{colon}{folder}", images)
+    return noise_padded(f"{kind}{colon}{folder}", images, shared=kind == "npcifar10")
 
 
 def _existing(folder: str) -> Path:

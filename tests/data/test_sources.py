@@ -91,7 +91,7 @@ def test_the_fingerprint_is_of_pixels_labels_and_parts() -> None:
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest(name: str, nearest: str) -> None:
     known = (
         "gabors, cifar10, mnist, parquet:DIR, folder:DIR, tones, smnist, pmnist, pmnist:PERMUTATION, scifar10,"
-        " scifar10:DIR"
+        " scifar10:DIR, npcifar10, npcifar10-per-sample"
     )
     message = f"unknown dataset {name!r}; the nearest is {nearest!r}, the known ones are {known}"
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):

@@ -74,6 +74,39 @@ def test_a_listed_sequence_model_is_that_of_magnets(blocks):
     assert parameters(entry.build(10, 3, 1024)) == SEQUENCE_COUNTS["magnet"][3][blocks // 2 - 1]
 
 
+SYSTEM_COUNTS = {
+    "cktcn-2": 98_286,
+    "cktcn-big-2": 1_030_546,
+    "cktcn-magnet-2": 105_540,
+    "dilrnn": 43_510,
+    "indrnn": 86_410,
+    "tcn": 66_910,
+    "r-lstm": 465_419,
+    "self-attention": 499_594,
+    "trellisnet": 8_020_110,
+    "trellisnet-small": 137_910,
+    "ur-lstm": 1_186_570,
+    "ur-gru-zoneout": 1_186_570,
+    "hippo-legs": 531_980,
+    "lipschitz-rnn": 134_154,
+    "cornn": 134_154,
+    "unicornn": 136_202,
+    "plmu": 166_092,
+}
+"""Of sequences of 784 steps with one channel and 10 classes."""
+
+
+@pytest.mark.parametrize(("name", "count"), SYSTEM_COUNTS.items())
+def test_a_rival_for_sequences_has_the_published_number_of_parameters(name, count):
+    assert find_model(name).dims == 1
+    assert parameters(build_model(name, channels=1, reference_size=784)) == count
+
+
+def test_every_rival_for_sequences_is_counted():
+    listed = {name for name, entry in MODELS.items() if entry.dims == 1}
+    assert listed == {"flextcn-2", "flextcn-4", "flextcn-6", *SYSTEM_COUNTS}
+
+
 @pytest.mark.parametrize(("depth", "count"), [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018)])
 def test_a_cifar_resnet_of_any_depth_has_the_published_number_of_parameters(depth, count):
     model = CIFARResNet((depth - 2) // 6)
