@@ -1,15 +1,28 @@
 """What the commands that test a checkpoint share: from what was typed to a model and its images."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from restool.cli.panels import Images
+from restool.cli.panels import DataDir, DatasetName, Device, DeviceChoice, Download, Limit, ResampleName
 
 if TYPE_CHECKING:
     import torch
 
     from restool.data import Dataset
     from restool.training import Checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """The test images of a checkpoint, and where it is tested."""
+
+    dataset: DatasetName = "gabors"
+    limit: Limit = None
+    resample: ResampleName = "decimate"
+    data_dir: DataDir = None
+    download: Download = False
+    device: Device = DeviceChoice.auto
 
 
 class Opened(NamedTuple):

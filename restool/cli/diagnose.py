@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from restool.cli import panels
-from restool.cli.checkpoint import open_checkpoint
+from restool.cli.checkpoint import Images, open_checkpoint
 from restool.cli.output import print_files, print_json
 
 Out = Annotated[
@@ -22,7 +22,7 @@ Out = Annotated[
 @panels.takes_panels
 def diagnose(
     checkpoint: panels.CheckpointFile,
-    images: panels.Images,
+    images: Images,
     to: panels.TargetSize = 32,
     out: Out = None,
     as_json: panels.Json = False,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from restool.cli import panels
-from restool.cli.checkpoint import open_checkpoint
+from restool.cli.checkpoint import Images, open_checkpoint
 from restool.cli.output import print_json
 from restool.cli.parsing import names, sizes
 
@@ -11,7 +11,7 @@ from restool.cli.parsing import names, sizes
 @panels.takes_panels
 def evaluate(
     checkpoint: panels.CheckpointFile,
-    images: panels.Images,
+    images: Images,
     test: panels.TestSizes = "28..36",
     protocols: panels.Protocols = None,
     as_json: panels.Json = False,

@@ -292,15 +292,3 @@ class Place:
             "download": self.download,
             "time_limit": self.time_limit,
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Images:
-    """The test images of a checkpoint, and where it is tested."""
-
-    dataset: DatasetName = "gabors"
-    limit: Limit = None
-    resample: ResampleName = "decimate"
-    data_dir: DataDir = None
-    download: Download = False
-    device: Device = DeviceChoice.auto

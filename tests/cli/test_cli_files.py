@@ -121,7 +121,7 @@ def checkpoints(here, swept):
         ("narrow", 2, "narrow.safetensors does not fit flexnet[4,5]-conv3: size mismatch for"),
         ("grey", 2, "flexnet[4,4]-conv3 takes 1 channels and 10 classes, but gabors has 3 and 10; choose another --da"),
         ("unknown", 2, "unknown model 'flexnet-9'; the nearest is 'flexnet-7', the known ones are"),
-        ("sequence", 2, "flextcn[4] takes sequences, and data sets hold images; choose an image model"),
+        ("sequence", 2, "flextcn[4] takes sequences, and data set 'gabors' holds images; choose a model of images"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_evaluated_says_why(restool, checkpoints, name, status, message):

@@ -277,5 +277,5 @@ def test_the_words_of_the_command_line_are_those_of_the_library(restool, monkeyp
 def test_the_help_tells_the_epochs_of_a_source_that_are_usual(restool, monkeypatch, command, name):
     monkeypatch.setenv("COLUMNS", "200")
     (line,) = [line for line in restool(command, "--help").out.splitlines() if f" {name} " in line and "│" in line]
-    ((dataset, epochs),) = DEFAULT_EPOCHS.items()
-    assert f"{epochs} for {dataset}, {OFFICIAL_EPOCHS} for other data" in line
+    (epochs,) = set(DEFAULT_EPOCHS.values())
+    assert f"{epochs} for {' and '.join(DEFAULT_EPOCHS)}, {OFFICIAL_EPOCHS} for other data" in line

@@ -7,7 +7,17 @@ import pytest
 
 from restool.training import load_checkpoint
 
-PROTOCOLS = {"requery", "bandlimit", "rescale", "interpolate", "as-is", "resize", "bn-recalibrate", "finetune"}
+PROTOCOLS = {
+    "requery",
+    "bandlimit",
+    "rescale",
+    "interpolate",
+    "position",
+    "as-is",
+    "resize",
+    "bn-recalibrate",
+    "finetune",
+}
 REPORT = [
     "curves.csv",
     "heatmap.pdf",

@@ -15,7 +15,7 @@ SWEEP = [
         ["--model", "flexnet[4,4]-conv"],
         r"unknown layer kind 'conv' in 'flexnet\[4,4\]-conv'; the nearest is 'conv3', the known ones are",
     ),
-    (["--model", "flextcn-2"], r"flextcn-2 takes sequences, .*; choose an image model"),
+    (["--model", "flextcn-2"], r"flextcn-2 takes sequences, .*; choose a model of images"),
     (["--dataset", "cifar"], r"unknown dataset 'cifar'; the nearest is 'cifar10', the known ones are gabors, "),
     (["--dataset", "parquet"], r"unknown dataset 'parquet'; the nearest is 'parquet:DIR', the known ones are "),
     (["--protocols", "reqery"], r"unknown protocol 'reqery'; the nearest is 'requery', the known ones are"),

@@ -18,7 +18,10 @@ WRONG = [
         {"model": "flexnet[4,4]-conv5"},
         "^unknown layer kind 'conv5' in .*; the nearest is 'conv3', the known ones are magnet, ",
     ),
-    ({"model": "flextcn-2"}, "^flextcn-2 takes sequences, and data set 'gabors' holds images; choose an image model$"),
+    (
+        {"model": "flextcn-2"},
+        "^flextcn-2 takes sequences, and data set 'gabors' holds images; choose a model of images$",
+    ),
     ({"train": ()}, r"^`train` must hold sizes in pixels from 4 to 65,536, but is \(\)$"),
     ({"test": ()}, r"^`test` must hold sizes in pixels from 4 to 65,536, but is \(\)$"),
     ({"train": (16, 3)}, r"^`train` must hold sizes in pixels from 4 to 65,536, but is \(3,\)$"),

@@ -175,7 +175,7 @@ def test_evaluation_rejects_images_that_do_not_fit_and_training_in_disguise(lab,
     message = r"^flexnet\[3,4\] takes 1 channels and 7 classes, but gabors has 3 and 10; choose another `dataset`$"
     with pytest.raises(UsageError, match=message):
         evaluate_model(model, ModelSpec(spec.name, 7, 1, 8), lab.dataset, [8], device=device)
-    message = "^flextcn-2 takes sequences, and data sets hold images; choose an image model$"
+    message = "^flextcn-2 takes sequences, and data set 'gabors' holds images; choose a model of images$"
     with pytest.raises(UsageError, match=message):
         evaluate_model(model, ModelSpec("flextcn-2", 10, 3, 8), lab.dataset, [8], device=device)
 

@@ -125,7 +125,7 @@ def test_resize_is_the_trained_model_at_its_own_size(name):
         ("flexnet[3,4]", ["requery", "bandlimit", "as-is", "resize", "bn-recalibrate"]),
         ("flexnet[3,4]-conv3", ["bandlimit", "interpolate", "as-is", "resize", "bn-recalibrate"]),
         ("cifar-resnet-32", ["bandlimit", "interpolate", "as-is", "resize", "bn-recalibrate"]),
-        ("flextcn[3]", ["requery", "as-is", "resize", "bn-recalibrate"]),
+        ("flextcn[3]", ["requery", "bandlimit", "as-is", "resize", "bn-recalibrate"]),
         ("flexnet[3,4]-njet", ["rescale", "as-is", "resize", "bn-recalibrate"]),
         ("flexnet[3,4]-fractional", ["rescale", "as-is", "resize", "bn-recalibrate"]),
         ("flexnet[3,4]-dilated", ["rescale", "as-is", "resize", "bn-recalibrate"]),

@@ -30,7 +30,6 @@ class CausalConv(Rescaled):
         super().__init__()
         self.taps, self.dilation = taps, dilation
         self.conv = nn.Conv1d(in_channels, out_channels, taps)
-        nn.init.normal_(self.conv.weight, std=0.01)
         weight_norm(self.conv)
 
     def forward(self, sequence: Tensor) -> Tensor:
@@ -47,8 +46,9 @@ class CausalConv(Rescaled):
 class TCN(nn.Module):
     """Temporal blocks of causal convolutions, dilation 2^l at level l, and a linear head on the last step.
 
-    A step sees 1 + 2 (taps - 1) (2^levels - 1) steps: 3,061 by default. Weights of convolutions and of the shortcut
-    start as N(0, 0.01^2), g as |v|; biases and the head keep PyTorch's default.
+    A step sees 1 + 2 (taps - 1) (2^levels - 1) steps: 3,061 by default. The weights of the shortcut start as
+    N(0, 0.01^2), all others as PyTorch's default, g as |v|: the official code also draws the normalised weights from
+    N(0, 0.01^2), but into a tensor that is made anew from g and v before it is used.
 
     Args:
         channels: of the sequence.

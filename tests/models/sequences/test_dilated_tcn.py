@@ -69,12 +69,15 @@ def test_gradients_reach_every_parameter():
     assert [name for name, parameter in model.named_parameters() if not parameter.grad.any()] == []
 
 
-def test_convolutions_start_as_small_normals():
+def test_convolutions_start_as_pytorch_draws_them_and_the_shortcut_as_small_normals():
     torch.manual_seed(0)
     model = TCN(1, 10)
     weights = [layer.conv.weight for layer in model.modules() if isinstance(layer, CausalConv)]
-    for weight in [*weights, model.blocks[0].shortcut.weight]:
-        assert weight.std().item() == pytest.approx(0.01, rel=0.3 if weight.numel() < 1000 else 0.05)
+    for weight in weights:
+        bound = weight[0].numel() ** -0.5
+        assert weight.abs().max() <= bound
+        assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+    assert model.blocks[0].shortcut.weight.std().item() == pytest.approx(0.01, rel=0.3)
 
 
 @pytest.mark.parametrize("scale", [2, 3])
