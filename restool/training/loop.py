@@ -164,11 +164,7 @@ def _epoch(
         penalised = first + index >= recipe.alias_after * total
         logits, loss, excess = _losses(model, images, labels, recipe, size, penalised=penalised)
         loss = loss + _enlarged_loss(model, enlarger.part_of(images, index), logits, recipe)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if recipe.clip > 0:
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-        optimizer.step()
+        _descend(model, loss, optimizer, recipe)
         correct = (logits.argmax(1) == labels).sum()
         figures = torch.stack([loss.detach(), excess.detach()]) * len(labels)
         figures = torch.cat([figures, correct[None]])
@@ -180,6 +176,15 @@ def _epoch(
     assert sums is not None
     loss_mean, excess_mean, accuracy = (sums / batches.samples).tolist()
     return {"loss": loss_mean, "penalty": excess_mean, "accuracy": accuracy}
+
+
+def _descend(model: nn.Module, loss: Tensor, optimizer: Optimizer, recipe: Recipe) -> None:
+    """One step down the gradient of a loss."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if recipe.clip > 0:
+        nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+    optimizer.step()
 
 
 def _losses(

@@ -69,9 +69,8 @@ def test_one_grey_level_is_allowed(round_machine, one_call, monkeypatch):
     right = data.Batches._finish
     level = 1 / (255 * max(noise(1).std))
     for excess, allowed in ((0.99, True), (2.5, False)):
-        monkeypatch.setattr(
-            data.Batches, "_finish", lambda self, images, excess=excess: right(self, images) + excess * level
-        )
+        off = excess * level
+        monkeypatch.setattr(data.Batches, "_finish", lambda *batch, off=off: right(*batch) + off)
         if allowed:
             rows(BENCH, round_machine, one_call)
         else:
