@@ -28,6 +28,9 @@ class System:
     build: Callable[[int, int, int], nn.Module]
 
 
+PUBLISHED = 784
+"""Steps of the sequences that the published time steps are for. A model that is trained at another number of steps has
+its time step changed in proportion, so that a sequence lasts as long for it."""
 CKCONV = "Romero et al. 2022b (CKConv)"
 
 SYSTEMS: Mapping[str, System] = MappingProxyType(
@@ -52,10 +55,17 @@ SYSTEMS: Mapping[str, System] = MappingProxyType(
         "ur-gru-zoneout": System(source="Gu et al. 2020b (UR-GRU)", build=lambda o, c, _: URGRU(c, o)),
         "hippo-legs": System(source="Gu et al. 2020a (HiPPO-LegS)", build=lambda o, c, _: HiPPOLegS(c, o)),
         "lipschitz-rnn": System(
-            source="Erichson et al. 2020 (Lipschitz RNN)", build=lambda o, c, _: LipschitzRNN(c, o, hidden=256)
+            source="Erichson et al. 2020 (Lipschitz RNN)",
+            build=lambda o, c, steps: LipschitzRNN(c, o, hidden=256, step=0.03 * PUBLISHED / steps),
         ),
-        "cornn": System(source="Rusch and Mishra 2020 (coRNN)", build=lambda o, c, _: CoRNN(c, o)),
-        "unicornn": System(source="Rusch and Mishra 2021 (UnICORNN)", build=lambda o, c, _: UnICORNN(c, o)),
+        "cornn": System(
+            source="Rusch and Mishra 2020 (coRNN)",
+            build=lambda o, c, steps: CoRNN(c, o, step=0.042 * PUBLISHED / steps),
+        ),
+        "unicornn": System(
+            source="Rusch and Mishra 2021 (UnICORNN)",
+            build=lambda o, c, steps: UnICORNN(c, o, step=0.19 * PUBLISHED / steps),
+        ),
         "plmu": System(
             source="Chilkuri and Eliasmith 2021 (pLMU)", build=lambda o, c, steps: ParallelLMU(c, o, steps=steps)
         ),
