@@ -1,6 +1,6 @@
 """Figures of every layer: its kernel on both grids, its response to the same images, and its batch norms."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,8 @@ from restool.kernels.coordinates import nyquist_frequency
 from restool.modules import named_layers
 from restool.nn import ContinuousConv, Rescalable
 
+POOLED: dict[int, Callable[[Tensor, Any], Tensor]] = {3: F.adaptive_avg_pool1d, 4: F.adaptive_avg_pool2d}
+"""Averages responses over the source's steps or pixels, by the number of their axes."""
 NORM = nn.modules.batchnorm._BatchNorm
 
 
@@ -30,7 +32,7 @@ class LayerFigures:
         bound: the highest frequency that the kernel network can reach, over the source's Nyquist frequency.
         sum_change: relative change of the kernels' sums over taps, times pixel area, over all channel pairs.
         sum_change_by_crop: of that the part that the taps left out make.
-        response: |R_t - R_s| / |R_s| of its responses to the same images, R_t averaged over the source's pixels.
+        response: |R_t - R_s| / |R_s| of its responses to the same images, R_t averaged over the source's grid.
         growth: `response` minus that of the layer before it (for the first, itself).
     """
 
@@ -82,9 +84,9 @@ def compare_layers(
     found, before = [], 0.0
     for name in names:
         figures = kernels.get(name, {})
-        if name in here and name in there and here[name].dim() == 4:
-            size = here[name].shape[2], here[name].shape[3]
-            response = _relative(F.adaptive_avg_pool2d(there[name], size), here[name])
+        if name in here and name in there and here[name].dim() in POOLED:
+            averaged = POOLED[here[name].dim()](there[name], here[name].shape[2:])
+            response = _relative(averaged, here[name])
             figures |= {"response": response, "growth": response - before}
             before = response
         found.append(LayerFigures(layer=name, **figures))
@@ -94,7 +96,7 @@ def compare_layers(
 
 def _convolves(layer: nn.Module) -> bool:
     """Whether a layer's output depends on the pixel grid."""
-    ordinary = isinstance(layer, nn.Conv2d) and max(layer.kernel_size) > 1
+    ordinary = isinstance(layer, nn.Conv1d | nn.Conv2d) and max(layer.kernel_size) > 1
     return ordinary or isinstance(layer, ContinuousConv | Rescalable)
 
 

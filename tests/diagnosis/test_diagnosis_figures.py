@@ -6,6 +6,7 @@ import planted
 import pytest
 import torch
 from planted import SOURCE, TARGET
+from torch import nn
 
 from restool.diagnosis.causes import over_source_area, without_aliasing
 from restool.diagnosis.layers import compare_layers
@@ -84,3 +85,15 @@ def test_a_norm_is_compared_with_what_it_keeps():
     _, [norm] = compare_layers(model, model, model, *images)
     assert norm.shift == pytest.approx(float(images[1].mean() + 3 - 1.5) / 0.5, rel=1e-3)
     assert norm.spread == pytest.approx(float(images[1].std()) / 0.5, rel=1e-3)
+
+
+def test_a_response_to_a_sequence_is_averaged_over_the_steps_of_the_source():
+    torch.manual_seed(0)
+    layer = nn.Conv1d(1, 2, 3, padding=1)
+    model = nn.Sequential(layer).eval()
+    coarse, fine = torch.randn(2, 1, 8), torch.randn(2, 1, 16)
+    with torch.no_grad():
+        [figures], norms = compare_layers(model, model, model, coarse, fine)
+        here, there = layer(coarse), layer(fine).unflatten(2, (8, 2)).mean(3)
+    assert norms == []
+    assert figures.response == pytest.approx(float((there - here).norm() / here.norm()), rel=1e-5)
