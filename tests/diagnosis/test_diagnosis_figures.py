@@ -1,5 +1,6 @@
 """Laws of the repairs of kernels and of the figures of layers and norms, against dense kernels and by hand."""
 
+import copy
 import math
 
 import planted
@@ -93,7 +94,7 @@ def test_a_response_to_a_sequence_is_averaged_over_the_steps_of_the_source():
     model = nn.Sequential(layer).eval()
     coarse, fine = torch.randn(2, 1, 8), torch.randn(2, 1, 16)
     with torch.no_grad():
-        [figures], norms = compare_layers(model, model, model, coarse, fine)
+        [figures], norms = compare_layers(model, copy.deepcopy(model), model, coarse, fine)
         here, there = layer(coarse), layer(fine).unflatten(2, (8, 2)).mean(3)
     assert norms == []
     assert figures.response == pytest.approx(float((there - here).norm() / here.norm()), rel=1e-5)

@@ -71,5 +71,5 @@ SYSTEMS: Mapping[str, System] = MappingProxyType(
         ),
     }
 )
-"""By name, in the sizes of their published results on MNIST pixel by pixel; coRNN with its settings for permuted pixels,
+"""By name, in the sizes of their published results on MNIST pixel by pixel. coRNN has its settings for permuted pixels,
 under which a state lasts longer."""
