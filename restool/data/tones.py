@@ -4,11 +4,12 @@ A tone with centre c, frequency f (cycles per unit), width s, phase p and amplit
 
     a cos(2 pi f (t - c) + p) exp(-(t - c)^2 / (2 s^2)),        t in [-1, 1],
 
-to a mid-grey background. The class of a sequence is a pair: the frequency of the *evidence* tone near its start and
-that of the one near its end, so that a model has to remember the first until it hears the second. Both lie below the
-Nyquist frequency of 128 steps (32 cycles per unit; n steps carry n / 4). *Distractor* tones lie anywhere in time,
-are louder, tell nothing, and lie above the Nyquist frequency of 256 steps, at which a model is meant to be trained:
-there the means over steps weaken them and they alias, on finer grids they show as they are.
+to a mid-grey background. The class of a sequence is a pair: the frequency of the *evidence* tone in its first half and
+that of the one in its second half, so that a model has to remember the first beyond the second. Both are long and fade
+into each other, so that a model which sees little of the past at first gains by every step that it sees more. They lie
+below the Nyquist frequency of 128 steps (32 cycles per unit; n steps carry n / 4). *Distractor* tones lie anywhere in
+time, are louder, tell nothing, and lie above the Nyquist frequency of 256 steps, at which a model is meant to be
+trained: there the means over steps weaken them and they alias, on finer grids they show as they are.
 """
 
 from dataclasses import dataclass
@@ -36,21 +37,22 @@ class Recipe:
     test: int = 1000
     frequencies: tuple[float, ...] = (4.0, 8.0, 13.0)  # cycles per unit; the classes are pairs of them
     jitter: float = 0.04  # share by which the frequency of an evidence tone is off at most
-    early: Range = (-0.75, -0.45)  # centre of the first evidence tone
-    late: Range = (0.45, 0.75)  # centre of the second
+    early: Range = (-0.45, -0.1)  # centre of the first evidence tone
+    late: Range = (0.2, 0.5)  # centre of the second
+    evidence_width: Range = (0.25, 0.35)
     distractors: tuple[int, int] = (2, 5)  # tones in a sequence
     distractor_frequency: Range = (70.0, 110.0)
     distractor_centre: Range = (-0.8, 0.8)
     evidence_amplitude: Range = (0.15, 0.25)  # 1 spans mid-grey to white
-    distractor_amplitude: Range = (0.3, 0.5)
-    width: Range = (0.08, 0.12)
+    distractor_amplitude: Range = (0.3, 0.45)
+    distractor_width: Range = (0.08, 0.12)
 
 
 RECIPE = Recipe()
 CLASS_NAMES = tuple(
     f"{first:g} then {second:g} cycles/unit" for first in RECIPE.frequencies for second in RECIPE.frequencies
 )
-MEAN, STD = 0.5, 0.0426
+MEAN, STD = 0.5, 0.0588
 """Background, and standard deviation at 256 steps, both of values in [0, 1]."""
 
 
@@ -75,12 +77,12 @@ def draw(part: Part) -> Tones:
     ends = np.stack([rng.uniform(*RECIPE.early, n), rng.uniform(*RECIPE.late, n)], axis=1)
     present = np.arange(d) < rng.integers(*RECIPE.distractors, (n, 1), endpoint=True)
     amplitudes = rng.uniform(*RECIPE.evidence_amplitude, (n, 2)), rng.uniform(*RECIPE.distractor_amplitude, (n, d))
-    shape = (n, 2 + d)
+    widths = rng.uniform(*RECIPE.evidence_width, (n, 2)), rng.uniform(*RECIPE.distractor_width, (n, d))
     return Tones(
         centre=np.concatenate([ends, rng.uniform(*RECIPE.distractor_centre, (n, d))], axis=1),
         frequency=np.concatenate([told, rng.uniform(*RECIPE.distractor_frequency, (n, d))], axis=1),
-        width=rng.uniform(*RECIPE.width, shape),
-        phase=rng.uniform(0, 2 * np.pi, shape),
+        width=np.concatenate(widths, axis=1),
+        phase=rng.uniform(0, 2 * np.pi, (n, 2 + d)),
         amplitude=np.concatenate([amplitudes[0], present * amplitudes[1]], axis=1),
         evidence=np.tile(np.arange(2 + d) < 2, (n, 1)),
         labels=labels,
