@@ -39,8 +39,9 @@ class Noise:
         if self.shared:
             block = self._block(0).to(which.device)
             return block.expand(len(which), -1, -1)
-        first = 1 + PARTS.index(part) * 2**32
-        return torch.stack([self._block(first + place) for place in which.tolist()]).to(which.device)
+        # a seed of PyTorch's generator on the CPU has 32 bits, so parts take turns
+        seeds = [1 + place * len(PARTS) + PARTS.index(part) for place in which.tolist()]
+        return torch.stack([self._block(seed) for seed in seeds]).to(which.device)
 
     def _block(self, seed: int) -> Tensor:
         return torch.randn(self.channels, self.steps, generator=torch.Generator().manual_seed(seed))
