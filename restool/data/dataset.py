@@ -1,9 +1,10 @@
 """What a data set is: named parts of 8-bit images with labels, and the rules that cut the parts."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from torch import Tensor
@@ -135,6 +136,11 @@ def partition(train: int, test: int, limit: int | None) -> dict[Part, np.ndarray
         "test": shuffled_test,
     }
     return {part: np.sort(pool[: kept[part]]) for part, pool in pools.items()}
+
+
+def fingerprint(content: Any) -> str:
+    """First 16 hex digits of the SHA-256 of what decides a data set, given as JSON has it."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def digest(parts: Mapping[Part, Split]) -> str:

@@ -10,21 +10,12 @@ at least one axis, whatever their orientation, and tell nothing: at 16 pixels th
 they are.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
-from typing import Any, Self
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from restool.data.dataset import PARTS, Dataset, Part, Split, within_limit
-
-Array = NDArray[np.float64]
-Range = tuple[float, float]
+from restool.data.dataset import PARTS, Dataset, Part
+from restool.data.rendered import Array, Drawn, Range, interval_means, rendered
 
 VERSION = 1
 """The version is part of the fingerprint. It is raised whenever the same recipe gives other pixels."""
@@ -61,20 +52,6 @@ CLASS_NAMES = tuple(
 )
 MEAN, STD = 0.5, 0.028
 """Background, and standard deviation of a channel at 16 pixels, both of values in [0, 1]."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """N samples of up to P atoms, with what every one of their fields has in common: the first axis."""
-
-    evidence: NDArray[np.bool_]  # [N, P], whether the class decides the frequency of the atom
-    labels: NDArray[np.int64]  # [N]
-
-    def __getitem__(self, which: slice) -> Self:
-        return replace(self, **{field.name: getattr(self, field.name)[which] for field in fields(self)})
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 @dataclass(frozen=True)
@@ -128,34 +105,6 @@ def _patches(
     }
 
 
-def interval_means(edges: Array, centre: Array, frequency: Array, width: Array) -> NDArray[np.complex128]:
-    """Mean of exp(2 pi i f (x - c) - (x - c)^2 / (2 s^2)) between successive edges, in closed form.
-
-    With p = (x - c) / (s sqrt 2) and q = pi f s sqrt 2 the antiderivative is s sqrt(pi / 2) exp(-q^2) erf(p - i q).
-    Written with the Faddeeva function w where it is bounded (Abramowitz and Stegun 7.1.3), for p >= 0,
-
-        exp(-q^2) erf(p - i q) = exp(-q^2) - exp(-p^2 + 2 i p q) w(q + i p),
-
-    nothing overflows for any f and s; erf is odd, which covers p < 0.
-
-    Args:
-        edges: [n + 1] ascending, units.
-        centre: c, [...] units.
-        frequency: f, [...] cycles per unit.
-        width: s > 0, [...] units.
-
-    Returns:
-        [..., n].
-    """
-    from scipy.special import wofz
-
-    p = (edges - centre[..., None]) / (np.sqrt(2) * width[..., None])
-    q = np.sqrt(2) * np.pi * (frequency * width)[..., None]
-    sign = np.where(p < 0, -1.0, 1.0)
-    antiderivative = sign * (np.exp(-(q**2)) - np.exp(-(p**2) + 2j * p * q) * wofz(sign * (q + 1j * p)))
-    return np.sqrt(np.pi / 2) * width[..., None] * np.diff(antiderivative) / np.diff(edges)
-
-
 def render(scenes: Scenes, size: int) -> Array:
     """Mean over each pixel of every scene, without the background: float64 [N, 3, size, size], exact for any size.
 
@@ -176,42 +125,22 @@ def render(scenes: Scenes, size: int) -> Array:
     return images
 
 
-def quantise(values: Array) -> NDArray[np.uint8]:
-    """Grey levels of rendered values: 0 becomes mid-grey (128), -1 black, and what lies beyond +-1 is clipped.
-
-    No value of the test part is clipped at 16 pixels, and 1 in 40,000 at 36.
-    """
-    return np.clip(np.rint(127.5 * (values + 1)), 0, 255).astype(np.uint8)
-
-
-def fingerprint(name: str, version: int, recipe: Any, counts: Mapping[Part, int]) -> str:
-    """First 16 hex digits of the SHA-256 of what decides a rendered data set; `recipe` is a dataclass."""
-    content = json.dumps([name, version, asdict(recipe), counts], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
 def gabors(limit: int | None) -> Dataset:
-    """The built-in data set, `limit` as in `within_limit`; every part is rendered once per size and kept.
+    """The built-in data set, `limit` as in `within_limit`.
+
+    No value of its test part is clipped at 16 pixels, and 1 in 40,000 at 36.
 
     Raises:
         UsageError: if the limit is below 1.
     """
-    counts = within_limit({part: getattr(RECIPE, part) for part in PARTS}, limit)
-
-    @cache
-    def read(part: Part, size: int) -> Split:
-        scenes = draw(part)[: counts[part]]
-        return Split(torch.from_numpy(quantise(render(scenes, size))), torch.from_numpy(scenes.labels))
-
-    return Dataset(
-        name="gabors",
-        channels=3,
+    return rendered(
+        "gabors",
+        limit,
+        recipe=RECIPE,
+        version=VERSION,
+        draw=draw,
+        render=render,
         class_names=CLASS_NAMES,
         mean=(MEAN,) * 3,
         std=(STD,) * 3,
-        augment=False,
-        native_size=None,
-        fingerprint=fingerprint("gabors", VERSION, RECIPE, counts),
-        counts=counts,
-        read=read,
     )

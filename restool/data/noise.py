@@ -4,14 +4,13 @@ With C colours and n x n pixels, step t < n is row t, its pixels colour by colou
 normal (Chang et al. 2019; 1,000 steps of 96 channels for CIFAR-10).
 """
 
-import hashlib
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from restool.data.dataset import PARTS, Dataset, Part, Split
+from restool.data.dataset import PARTS, Dataset, Part, Split, fingerprint
 from restool.errors import UsageError
 
 LENGTH = 1000
@@ -37,11 +36,15 @@ class Noise:
     def behind(self, part: Part, which: Tensor) -> Tensor:
         """The noise of the sequences of a part at places [B]: [B, channels, steps], drawn on the CPU."""
         if self.shared:
-            block = self._block(0).to(which.device)
-            return block.expand(len(which), -1, -1)
+            return self._common.to(which.device).expand(len(which), -1, -1)
         # a seed of PyTorch's generator on the CPU has 32 bits, so parts take turns
         seeds = [1 + place * len(PARTS) + PARTS.index(part) for place in which.tolist()]
         return torch.stack([self._block(seed) for seed in seeds]).to(which.device)
+
+    @cached_property
+    def _common(self) -> Tensor:
+        """The noise that all sequences share."""
+        return self._block(0)
 
     def _block(self, seed: int) -> Tensor:
         return torch.randn(self.channels, self.steps, generator=torch.Generator().manual_seed(seed))
@@ -68,17 +71,15 @@ def noise_padded(name: str, images: Dataset, *, shared: bool) -> Dataset:
         rows = split.images.permute(0, 1, 3, 2).reshape(-1, channels, side)  # [N, (colour, column), row]
         return Split(rows, split.labels)
 
-    content = json.dumps([name, images.fingerprint, LENGTH, shared])
-    return Dataset(
+    return replace(
+        images,
         name=name,
         channels=channels,
-        class_names=images.class_names,
         mean=tuple(value for value in images.mean for _ in range(side)),
         std=tuple(value for value in images.std for _ in range(side)),
         augment=False,
         native_size=LENGTH,
-        fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
-        counts=images.counts,
+        fingerprint=fingerprint([name, images.fingerprint, LENGTH, shared]),
         read=read,
         dims=1,
         fixed=FIXED,

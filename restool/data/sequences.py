@@ -1,8 +1,7 @@
 """Sequences made of images that are read pixel by pixel, in their order or in that of a fixed permutation."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from restool.arguments import unknown_name
-from restool.data.dataset import Dataset, Part, Split
+from restool.data.dataset import Dataset, Part, Split, fingerprint
 from restool.errors import UsageError
 
 Order = NDArray[np.int64]
@@ -95,17 +94,12 @@ def pixel_sequence(name: str, images: Dataset, permutation: Order | None = None)
         pixels = stored.images.flatten(2)
         return Split(pixels if order is None else pixels[:, :, order], stored.labels)
 
-    content = json.dumps([name, images.fingerprint, None if order is None else order.tolist()])
-    return Dataset(
+    return replace(
+        images,
         name=name,
-        channels=images.channels,
-        class_names=images.class_names,
-        mean=images.mean,
-        std=images.std,
         augment=False,
         native_size=length,
-        fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
-        counts=images.counts,
+        fingerprint=fingerprint([name, images.fingerprint, None if order is None else order.tolist()]),
         read=read,
         dims=1,
         fixed=None if order is None else PERMUTED,

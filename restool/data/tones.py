@@ -13,13 +13,11 @@ trained: there the means over steps weaken them and they alias, on finer grids t
 """
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-import torch
 
-from restool.data.dataset import PARTS, Dataset, Part, Split, within_limit
-from restool.data.gabors import Array, Drawn, Range, fingerprint, interval_means, quantise
+from restool.data.dataset import PARTS, Dataset, Part
+from restool.data.rendered import Array, Drawn, Range, interval_means, rendered
 
 VERSION = 1
 """The version is part of the fingerprint. It is raised whenever the same recipe gives other values."""
@@ -102,28 +100,20 @@ def render(tones: Tones, steps: int) -> Array:
 
 
 def tones(limit: int | None) -> Dataset:
-    """The built-in sequences, `limit` as in `within_limit`; every part is rendered once per number of steps and kept.
+    """The built-in sequences, `limit` as in `within_limit`.
 
     Raises:
         UsageError: if the limit is below 1.
     """
-    counts = within_limit({part: getattr(RECIPE, part) for part in PARTS}, limit)
-
-    @cache
-    def read(part: Part, steps: int) -> Split:
-        drawn = draw(part)[: counts[part]]
-        return Split(torch.from_numpy(quantise(render(drawn, steps))), torch.from_numpy(drawn.labels))
-
-    return Dataset(
-        name="tones",
-        channels=1,
+    return rendered(
+        "tones",
+        limit,
+        recipe=RECIPE,
+        version=VERSION,
+        draw=draw,
+        render=render,
         class_names=CLASS_NAMES,
         mean=(MEAN,),
         std=(STD,),
-        augment=False,
-        native_size=None,
-        fingerprint=fingerprint("tones", VERSION, RECIPE, counts),
-        counts=counts,
-        read=read,
         dims=1,
     )
