@@ -1,13 +1,18 @@
-"""Batches of a data set's part: images (or sequences) rest on the device in 8 bits, and all is done to them there."""
+"""Batches of a data set's part: images (or sequences) rest on the device in 8 bits, and all is done to them there.
+
+Photographs that do not fit, or of which random parts are cut, come from `restool.data.photographs` batch by batch.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from restool.data.dataset import Dataset, Part
+from restool.data.photographs import Wish
 from restool.errors import ArgumentError, UsageError
 
 PADDING = 4
@@ -52,11 +57,21 @@ def _by_channel(images: Tensor, *values: Sequence[float]) -> list[Tensor]:
     return [images.new_tensor(each, dtype=torch.float32).view(-1, *axes) for each in values]
 
 
+class Drawn(NamedTuple):
+    """One training batch: places of its images [B], flips [B], crop offsets [B, 2], and the seed of the epoch."""
+
+    which: Tensor
+    flipped: Tensor
+    offsets: Tensor
+    seed: int
+
+
 class Batches:
     """One part of a data set in batches, at the size that a chain of resizes ends on.
 
-    Order in training: flip and crop at the stored size, resize to each size in turn (rounded to grey levels),
-    normalise. Rendered data starts at the first size of the chain instead.
+    Order in training: flip and crop at the stored size, bring to the first size of the chain as `Dataset.view` says,
+    resize to each further one (rounded to grey levels), normalise. Rendered data starts at the first size instead, and
+    so do photographs, of which a random part is cut out where stored images are shifted.
 
     Args:
         dataset: where the images come from.
@@ -64,7 +79,7 @@ class Batches:
         sizes: pixels along each axis, or steps: 32, or (36, 16) for an image shown at 36 and then shrunk to 16.
         batch_size: images a batch; the last one may be smaller.
         device: where the images rest and the batches appear.
-        augment: flip and crop in shuffled epochs.
+        augment: flip and crop in shuffled epochs, as `Dataset.augment` says.
 
     Raises:
         UsageError: if sizes, batch size or part break their rule, or `augment` is asked of a data set without it.
@@ -85,11 +100,16 @@ class Batches:
             raise ArgumentError("sizes", "must be one or more sizes of at least 1 pixel", sizes)
         if batch_size < 1:
             raise ArgumentError("batch_size", "must be at least 1", batch_size)
-        if augment and not dataset.augment:
+        if augment and dataset.augment == "none":
             raise UsageError(f"augment must be off for {dataset.name}: a flip or a crop changes what its images show")
-        split = dataset.split(part, self.sizes[0])
-        self.dataset, self.part, self.batch_size, self.augment = dataset, part, batch_size, augment
-        self.images, self.labels = split.images.to(device), split.labels.to(device)
+        self.dataset, self.part, self.batch_size = dataset, part, batch_size
+        self.crops, self.flips = (augment and kind in dataset.augment for kind in ("crop", "flip"))
+        self.photographs = dataset.photographs_to_read(part, self.sizes[0], random_parts=self.crops)
+        if self.photographs is not None:
+            self.images, self.labels = torch.empty(0), self.photographs.labels.to(device)
+        else:
+            split = dataset.split(part, self.sizes[0])
+            self.images, self.labels = split.images.to(device), split.labels.to(device)
 
     @property
     def image_sizes(self) -> tuple[int, ...]:
@@ -112,36 +132,54 @@ class Batches:
             shuffle_seed: alone decides order and augmentation, whatever the device, the batch size and the global
                 random state; None gives the stored order without augmentation.
         """
-        if shuffle_seed is None:
-            places = torch.arange(self.samples, device=self.images.device)
-            for which, images, labels in zip(
-                *(each.split(self.batch_size) for each in (places, self.images, self.labels)), strict=True
-            ):
-                yield self._finish(images, which), labels
+        if shuffle_seed is not None:
+            yield from self.of(self.draw(torch.Generator().manual_seed(shuffle_seed)))
             return
-        for drawn in self.draw(torch.Generator().manual_seed(shuffle_seed)):
-            yield self.batch(*drawn)
+        places = torch.arange(self.samples, device=self.labels.device).split(self.batch_size)
+        images: Iterator[Tensor] = iter(self.images.split(self.batch_size))
+        if self.photographs is not None:
+            images = self._read([[Wish(place) for place in which.tolist()] for which in places])
+        for which, shown, labels in zip(places, images, self.labels.split(self.batch_size), strict=True):
+            yield self._finish(shown, which), labels
 
-    def draw(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Images of every batch of an epoch, flips and crop offsets: [B], [B], [B, 2].
-
-        They are drawn on the CPU, so that they are the same for every device.
-        """
+    def draw(self, generator: torch.Generator) -> list[Drawn]:
+        """What is drawn for every batch of an epoch, on the CPU, so that it is the same for every device."""
         order = torch.randperm(self.samples, generator=generator)
         flipped = torch.rand(self.samples, generator=generator) < 0.5
         offsets = torch.randint(0, 2 * PADDING + 1, (self.samples, 2), generator=generator)
-        parts = (drawn.to(self.images.device).split(self.batch_size) for drawn in (order, flipped, offsets))
-        return zip(*parts, strict=True)
+        if not self.flips:
+            flipped.fill_(False)
+        if not self.crops:
+            offsets.fill_(PADDING)
+        parts = (drawn.to(self.labels.device).split(self.batch_size) for drawn in (order, flipped, offsets))
+        seed = generator.initial_seed()
+        return [Drawn(which, flips, cuts, seed) for which, flips, cuts in zip(*parts, strict=True)]
 
-    def batch(self, which: Tensor, flipped: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
-        """The batch of what was drawn for it."""
-        images = self.images[which]
-        if self.augment:
-            images = flip_and_crop(images, flipped, offsets)
-        return self._finish(images, which), self.labels[which]
+    def of(self, drawn: Sequence[Drawn]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of what was drawn for each, in turn."""
+        if self.photographs is None:
+            for batch in drawn:
+                images = self.images[batch.which]
+                if self.crops or self.flips:
+                    images = flip_and_crop(images, batch.flipped, batch.offsets)
+                yield self._finish(images, batch.which), self.labels[batch.which]
+            return
+        wishes = [
+            [Wish(place, (batch.seed, place) if self.crops else None) for place in batch.which.tolist()]
+            for batch in drawn
+        ]
+        for batch, images in zip(drawn, self._read(wishes), strict=True):
+            mirrored = torch.where(batch.flipped[:, None, None, None], images.flip(-1), images)
+            yield self._finish(mirrored, batch.which), self.labels[batch.which]
+
+    def _read(self, wishes: Sequence[Sequence[Wish]]) -> Iterator[Tensor]:
+        assert self.photographs is not None
+        for images in self.photographs.read(wishes, self.dataset.shown_as, self.sizes[0]):
+            yield images.to(self.labels.device)
 
     def _finish(self, images: Tensor, which: Tensor) -> Tensor:
-        for size in self.sizes:
+        images = self.dataset.shown(images, self.sizes[0])
+        for size in self.sizes[1:]:
             images = self.dataset.resized(images, size)
         images = normalise(images, self.dataset.mean, self.dataset.std)
         if self.dataset.noise is None:

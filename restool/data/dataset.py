@@ -4,17 +4,24 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from torch import Tensor
 
 from restool.data.rates import Resample, resample
 from restool.data.resampling import resize
+from restool.data.views import View
 from restool.errors import ArgumentError, UsageError
+
+if TYPE_CHECKING:
+    from restool.data.photographs import Photographs
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
+
+Augment = Literal["crop+flip", "crop", "flip", "none"]
+"""What training does to an image at random: shift or cut it, and mirror it left to right half of the time."""
 
 Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 NORMALISATION: dict[int, Statistics] = {
@@ -39,8 +46,9 @@ class Split:
 class Dataset:
     """A data set whose parts are read by `split`.
 
-    `mean` and `std` are per channel, of values in [0, 1]. `augment` tells whether a flip and a shifted crop keep the
-    class. `native_size` is the stored height and width in pixels, or None where images are rendered at any size.
+    `mean` and `std` are per channel, of values in [0, 1]. `augment` tells what training does to images at random.
+    `native_size` is the stored height and width in pixels, or None where images are rendered at any size, or are
+    `photographs` of any size and shape, by part. `view` tells how stored images come to a size; others have none.
     `fingerprint` hashes the content of all parts, so that two runs share results only if they saw the same data.
     `counts` is the number of images of each part. `dims` is 2 for images and 1 for sequences, [N, C, T], whose size is
     their number of steps, to which `resample` brings them. `fixed` tells why another size has no meaning, or is None
@@ -52,21 +60,46 @@ class Dataset:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    augment: bool
+    augment: Augment
     native_size: int | None
     fingerprint: str
     counts: Mapping[Part, int]
-    read: Callable[[Part, int], Split] = field(repr=False, compare=False)
+    read: "Callable[[Part, int, View], Split]" = field(repr=False, compare=False)
     dims: int = 2
     fixed: str | None = None
     noise: Callable[[Part, Tensor], Tensor] | None = field(default=None, repr=False, compare=False)
     resample: Resample = "decimate"
+    view: View | None = None
+    photographs: "Mapping[Part, Photographs] | None" = field(default=None, repr=False, compare=False)
+
+    @property
+    def shown_as(self) -> View:
+        """How an image comes to a size; a rendered one, which has it already, as a whole."""
+        return View(crop_ratio=1.0) if self.view is None else self.view
+
+    @property
+    def rendered(self) -> bool:
+        """Whether there is an exact image of every size."""
+        return self.native_size is None and self.photographs is None
+
+    def shown(self, images: Tensor, size: int) -> Tensor:
+        """Whole grey levels as they were read for a size, brought to it, uint8."""
+        if self.dims == 1 or self.native_size is None:
+            return self.resized(images, size)
+        return self.shown_as.of_squares(images, size)
 
     def resized(self, images: Tensor, size: int) -> Tensor:
-        """Whole grey levels at another size as uint8, see `resampling.resize` and `rates.resample`."""
+        """All of what whole grey levels show at another size as uint8, see `resampling.resize` and `rates.resample`."""
         if self.fixed is not None:
             return images
-        return resize(images, size) if self.dims == 2 else resample(images, size, self.resample)
+        if self.dims == 1:
+            return resample(images, size, self.resample)
+        return resize(images, size, self.shown_as.resample, antialias=self.shown_as.antialias)
+
+    def photographs_to_read(self, part: Part, size: int, *, random_parts: bool) -> "Photographs | None":
+        """The photographs of a part, if they are to be decoded for every batch; None where images may rest decoded."""
+        found = None if self.photographs is None else self.photographs[part]
+        return found if found is not None and (random_parts or not found.fits(size)) else None
 
     @property
     def unit(self) -> str:
@@ -87,7 +120,7 @@ class Dataset:
             raise ArgumentError("part", f"must be one of {', '.join(self.counts)}", part)
         if size < 1:
             raise ArgumentError("size", "must be at least 1 pixel", size)
-        return self.read(part, size)
+        return self.read(part, size, self.shown_as)
 
 
 def require_limit(limit: int | None) -> None:
@@ -165,9 +198,10 @@ def stored(name: str, parts: Mapping[Part, Split], class_names: tuple[str, ...],
         class_names=class_names,
         mean=mean,
         std=std,
-        augment=augment,
+        augment="crop+flip" if augment else "none",
         native_size=size,
         fingerprint=digest(parts),
         counts={part: len(split.labels) for part, split in parts.items()},
-        read=lambda part, _size: parts[part],
+        read=lambda part, _size, _view: parts[part],
+        view=View(crop_ratio=1.0),
     )

@@ -58,7 +58,11 @@ class MixedBatches:
             shuffle_seed: alone decides order, augmentation and sizes. Order and augmentation are those of `Batches`.
         """
         generator = torch.Generator().manual_seed(shuffle_seed)
-        drawn = list(self._parts[0].draw(generator))
+        drawn = self._parts[0].draw(generator)
         chosen = torch.randint(len(self._parts), (len(drawn),), generator=generator).tolist()
-        for index, batch in zip(chosen, drawn, strict=True):
-            yield self._parts[index].batch(*batch)
+        batches = [
+            part.of([batch for batch, index in zip(drawn, chosen, strict=True) if index == own])
+            for own, part in enumerate(self._parts)
+        ]
+        for index in chosen:
+            yield next(batches[index])

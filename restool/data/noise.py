@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from restool.data.dataset import PARTS, Dataset, Part, Split, fingerprint
+from restool.data.views import View
 from restool.errors import UsageError
 
 LENGTH = 1000
@@ -66,7 +67,7 @@ def noise_padded(name: str, images: Dataset, *, shared: bool) -> Dataset:
         raise UsageError(f"{name} must be made of images of one size below {LENGTH} px, and {images.name} is not")
     channels = images.channels * side
 
-    def read(part: Part, _steps: int) -> Split:
+    def read(part: Part, _steps: int, _view: View) -> Split:
         split = images.split(part, side)
         rows = split.images.permute(0, 1, 3, 2).reshape(-1, channels, side)  # [N, (colour, column), row]
         return Split(rows, split.labels)
@@ -77,11 +78,12 @@ def noise_padded(name: str, images: Dataset, *, shared: bool) -> Dataset:
         channels=channels,
         mean=tuple(value for value in images.mean for _ in range(side)),
         std=tuple(value for value in images.std for _ in range(side)),
-        augment=False,
+        augment="none",
         native_size=LENGTH,
         fingerprint=fingerprint([name, images.fingerprint, LENGTH, shared]),
         read=read,
         dims=1,
         fixed=FIXED,
+        view=None,
         noise=Noise(channels=channels, steps=LENGTH - side, shared=shared).behind,
     )

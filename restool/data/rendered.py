@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from restool.data.dataset import PARTS, Dataset, Part, Split, fingerprint, within_limit
+from restool.data.views import View
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]
@@ -98,7 +99,7 @@ def rendered(
     counts = within_limit({part: getattr(recipe, part) for part in PARTS}, limit)
 
     @cache
-    def read(part: Part, size: int) -> Split:
+    def read(part: Part, size: int, _view: View) -> Split:
         samples = draw(part)[: counts[part]]
         return Split(torch.from_numpy(quantise(render(samples, size))), torch.from_numpy(samples.labels))
 
@@ -108,7 +109,7 @@ def rendered(
         class_names=class_names,
         mean=mean,
         std=std,
-        augment=False,
+        augment="none",
         native_size=None,
         fingerprint=fingerprint([name, version, asdict(recipe), counts]),
         counts=counts,

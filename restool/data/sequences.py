@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from restool.arguments import unknown_name
 from restool.data.dataset import Dataset, Part, Split, fingerprint
+from restool.data.views import View
 from restool.errors import UsageError
 
 Order = NDArray[np.int64]
@@ -89,7 +90,7 @@ def pixel_sequence(name: str, images: Dataset, permutation: Order | None = None)
     if permutation is not None and not np.array_equal(np.sort(permutation), np.arange(length)):
         raise UsageError(f"the permutation of {name} must hold each number from 0 to {length - 1} once")
 
-    def read(part: Part, _steps: int) -> Split:
+    def read(part: Part, _steps: int, _view: View) -> Split:
         stored = images.split(part, length)
         pixels = stored.images.flatten(2)
         return Split(pixels if order is None else pixels[:, :, order], stored.labels)
@@ -97,10 +98,11 @@ def pixel_sequence(name: str, images: Dataset, permutation: Order | None = None)
     return replace(
         images,
         name=name,
-        augment=False,
+        augment="none",
         native_size=length,
         fingerprint=fingerprint([name, images.fingerprint, None if order is None else order.tolist()]),
         read=read,
         dims=1,
         fixed=None if order is None else PERMUTED,
+        view=None,
     )

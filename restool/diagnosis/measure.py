@@ -140,7 +140,7 @@ def diagnose(
         target=target,
         unit=dataset.unit,
         protocol=start.name,
-        rendered=dataset.native_size is None,
+        rendered=dataset.rendered,
         images=len(own),
         at_source=_share(own),
         at_target=_share(moved),

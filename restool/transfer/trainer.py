@@ -124,7 +124,7 @@ class Trainer:
             training.sizes,
             batch_size=recipe.batch_size,
             device=device,
-            augment=self.dataset.augment,
+            augment=self.dataset.augment != "none",
         )
         validation = Batches(self.dataset, "validation", size, batch_size=EVALUATION_BATCH, device=device)
         path = self.folder.checkpoint(training.key)

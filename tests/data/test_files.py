@@ -109,7 +109,7 @@ def test_parquet_gives_the_pixels_back_in_every_layout(files: list[str], tmp_pat
         write_part(tmp_path / "shapes", part, [file.format(part) for file in files])
     dataset = load(f"parquet:{tmp_path / 'shapes'}")
     assert_holds(dataset, *everything())
-    assert (dataset.name, dataset.native_size, dataset.augment) == ("parquet:shapes", 10, True)
+    assert (dataset.name, dataset.native_size, dataset.augment) == ("parquet:shapes", 10, "crop+flip")
     assert dataset.class_names == ("0", "1", "2", "3")
 
 
@@ -153,7 +153,7 @@ def test_folders_give_the_pixels_back(tmp_path: Path) -> None:
     images, targets = everything()
     dataset = load(f"folder:{tmp_path / 'animals'}")
     assert_holds(dataset, images[order], targets[order])
-    assert (dataset.name, dataset.channels, dataset.augment) == ("folder:animals", 3, True)
+    assert (dataset.name, dataset.channels, dataset.augment) == ("folder:animals", 3, "crop+flip")
     assert dataset.class_names == ("class0", "class1", "class2", "class3")
 
 

@@ -90,7 +90,7 @@ def test_pixels_in_their_order_are_not_copied_in_either_layout_of_memory() -> No
 def test_a_sequence_keeps_what_its_images_are() -> None:
     source = images()
     sequences = pixel_sequence("s", source)
-    assert (sequences.dims, sequences.unit, sequences.native_size, sequences.augment) == (1, "steps", 36, False)
+    assert (sequences.dims, sequences.unit, sequences.native_size, sequences.augment) == (1, "steps", 36, "none")
     for field in ("channels", "class_names", "mean", "std", "counts"):
         assert getattr(sequences, field) == getattr(source, field)
 
@@ -175,7 +175,7 @@ def test_scifar10_is_cifar10_pixel_by_pixel(monkeypatch: pytest.MonkeyPatch, tmp
     sequences = load("scifar10", data_dir=tmp_path, limit=7, download=True)
     expected = source.split("train", 32).images.numpy().reshape(5, 3, 1024)
     np.testing.assert_array_equal(sequences.split("train", 1024).images, expected)
-    assert (sequences.name, sequences.augment) == ("scifar10", False)
+    assert (sequences.name, sequences.augment) == ("scifar10", "none")
     assert (sequences.channels, sequences.native_size) == described("scifar10")[:2]
 
 
@@ -200,7 +200,7 @@ def test_scifar10_of_a_folder_is_its_parquet_images_pixel_by_pixel(tmp_path: Pat
     source, sequences = load(f"parquet:{tmp_path}/parquet"), load(f"scifar10:{tmp_path}/parquet")
     expected = source.split("test", 32).images.numpy().reshape(-1, 3, 1024)
     np.testing.assert_array_equal(sequences.split("test", 1024).images, expected)
-    assert (sequences.name, sequences.augment, sequences.fixed) == ("scifar10:parquet", False, None)
+    assert (sequences.name, sequences.augment, sequences.fixed) == ("scifar10:parquet", "none", None)
     assert (sequences.channels, sequences.native_size) == described("scifar10:DIR")[:2]
 
 

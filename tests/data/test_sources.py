@@ -121,7 +121,7 @@ def test_mnist_is_what_its_files_hold(shared: Path) -> None:
         cut = dataset.split(part, 16)
         np.testing.assert_array_equal(cut.images[:, 0], read_idx(raw / "train-images-idx3-ubyte")[order[part]])
         np.testing.assert_array_equal(cut.labels, read_idx(raw / "train-labels-idx1-ubyte")[order[part]])
-    assert (dataset.mean, dataset.std, dataset.augment) == ((0.1307,), (0.3081,), False)
+    assert (dataset.mean, dataset.std, dataset.augment) == ((0.1307,), (0.3081,), "none")
     assert (dataset.channels, dataset.native_size, len(dataset.class_names)) == described("mnist")
 
 
@@ -162,7 +162,7 @@ def test_cifar10_is_what_its_files_hold(tmp_path: Path, monkeypatch: pytest.Monk
     for part, order in partition(40, 20, None).items():
         np.testing.assert_array_equal(dataset.split(part, 16).images, images[order])
         np.testing.assert_array_equal(dataset.split(part, 16).labels, labels[order])
-    assert dataset.augment
+    assert dataset.augment == "crop+flip"
     assert dataset.mean == (0.485, 0.456, 0.406)
     assert dataset.class_names[3] == "cat"
     assert (dataset.channels, dataset.native_size, len(dataset.class_names)) == described("cifar10")
