@@ -1,4 +1,4 @@
-"""Walks over the modules of a model: find its layers of a kind, or put others in their places."""
+"""Walks over the modules of a model: find its layers of a kind, copy it, or put others in their places."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -34,6 +34,18 @@ def layers(model: nn.Module, kind: type[M]) -> Iterator[M]:
     return (layer for _, layer in named_layers(model, kind))
 
 
+def copied(module: M) -> M:
+    """A deep copy, whose recurrent layers of PyTorch hold their weights in one piece.
+
+    On a GPU the copied weights lie apart, and every call would warn of it and put them together.
+    """
+    copy_ = copy.deepcopy(module)
+    for part in copy_.modules():
+        if isinstance(part, nn.RNNBase):
+            part.flatten_parameters()
+    return copy_
+
+
 def with_layers(model: nn.Module, rule: Callable[[nn.Module], nn.Module]) -> nn.Module:
     """A copy of a model with other layers.
 
@@ -53,4 +65,4 @@ def with_layers(model: nn.Module, rule: Callable[[nn.Module], nn.Module]) -> nn.
                         setattr(module, name, visit(child))
         return taken[module]
 
-    return visit(copy.deepcopy(model))
+    return visit(copied(model))

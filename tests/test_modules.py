@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from restool.modules import layers, named_layers, with_layers
+from restool.nn import Rescaled
 
 
 class Holder(nn.Module):
@@ -95,3 +96,36 @@ def test_a_layer_alone_is_replaced_too(kind):
     layer = nn.Linear(2, 2) if kind is nn.Linear else nn.Sequential(nn.Linear(2, 2))
     assert isinstance(with_layers(layer, lambda module: nn.Identity()), nn.Identity)
     assert isinstance(layer, kind)
+
+
+class Wound(Rescaled):
+    """A layer around a recurrent one."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(3, 4)
+
+    def forward(self, sequence):
+        return self.rnn(sequence)[0]
+
+
+COPIES = [
+    pytest.param(lambda model: with_layers(model, lambda layer: layer), id="with layers"),
+    pytest.param(lambda model: nn.Sequential(model[0].at_scale(2.0)), id="at scale"),
+]
+
+
+@pytest.mark.parametrize("copied", COPIES)
+def test_recurrent_layers_of_a_copy_are_put_into_one_piece_and_those_of_the_model_are_left_alone(copied, monkeypatch):
+    model, put = nn.Sequential(Wound()), []
+    monkeypatch.setattr(nn.RNNBase, "flatten_parameters", lambda layer: put.append(layer))
+    moved = copied(model)
+    assert [id(layer) for layer in put] == [id(moved[0].rnn)]
+    assert moved[0].rnn is not model[0].rnn
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("copied", COPIES)
+def test_a_copy_on_a_gpu_runs_without_the_warning_of_scattered_weights(copied):
+    model, sequence = nn.Sequential(Wound()).cuda(), torch.randn(5, 2, 3, device="cuda")
+    assert torch.allclose(copied(model)(sequence), model(sequence), atol=1e-6)

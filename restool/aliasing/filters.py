@@ -65,7 +65,14 @@ def frequency_bounds(model: nn.Module) -> dict[str, float]:
     """The highest frequency that the kernel network of each continuous layer can reach, in cycles per unit, by name.
 
     A product of filters reaches no further than the sum of their frequencies. Layers without known ones are left out.
+    A unit is half of what the input spans: the n steps of a reference are two, n - 1 of which the coordinates of a
+    causal kernel make two.
     """
     layers = list(named_layers(model, ContinuousKernel))
     known = [(name, layer) for name, layer in layers if isinstance(layer.kernel, MultiplicativeNetwork)]
-    return {name: filter_frequencies(layer.kernel).sum().item() for name, layer in known}
+    return {name: filter_frequencies(layer.kernel).sum().item() * _per_unit(layer) for name, layer in known}
+
+
+def _per_unit(layer: ContinuousKernel) -> float:
+    """Units of a kernel's coordinates in one of the input."""
+    return layer.reference_size / (layer.reference_size - 1) if layer.causal else 1.0

@@ -9,8 +9,9 @@ import typer
 
 from restool.bench.harness.budget import Budget
 from restool.cli.command import Command
+from restool.cli.option import option
 from restool.cli.output import print_files, print_json
-from restool.cli.panels import DeviceChoice, Json, option, takes_panels
+from restool.cli.panels import DeviceChoice, Json, takes_panels
 from restool.cli.parsing import names, sizes, whole_number
 from restool.errors import ArgumentError
 

@@ -5,11 +5,13 @@ from typing import Annotated
 
 from restool.cli import panels
 from restool.cli.checkpoint import Images, open_checkpoint
+from restool.cli.option import option
 from restool.cli.output import print_files, print_json
+from restool.cli.sizes import TargetSize, target_of
 
 Out = Annotated[
     Path | None,
-    panels.option(
+    option(
         "Where to run and write",
         "--out",
         "Also write it, with a figure and the kernels, into this results folder, whose report then shows it.",
@@ -23,7 +25,7 @@ Out = Annotated[
 def diagnose(
     checkpoint: panels.CheckpointFile,
     images: Images,
-    to: panels.TargetSize = 32,
+    to: TargetSize = None,
     out: Out = None,
     as_json: panels.Json = False,
 ) -> None:
@@ -38,7 +40,7 @@ def diagnose(
     from restool.report.tables import aligned
     from restool.transfer.progress import ProgressBars
 
-    panels.require_size(to)
+    to = target_of(to, images.dataset)
     model, stored, data, device = open_checkpoint(checkpoint, images)
     with ProgressBars().activity(f"diagnose {checkpoint.name}", steps(model, stored.spec, to)) as watch:
         measured = measure(model, stored.spec, data, to, device=device, step=watch.step)

@@ -5,14 +5,15 @@ from typing import Any
 from restool.cli import panels
 from restool.cli.checkpoint import Images, open_checkpoint
 from restool.cli.output import print_json
-from restool.cli.parsing import names, sizes
+from restool.cli.parsing import names
+from restool.cli.sizes import TestSizes, targets_of
 
 
 @panels.takes_panels
 def evaluate(
     checkpoint: panels.CheckpointFile,
     images: Images,
-    test: panels.TestSizes = "28..36",
+    test: TestSizes = None,
     protocols: panels.Protocols = None,
     as_json: panels.Json = False,
 ) -> None:
@@ -23,7 +24,7 @@ def evaluate(
     from restool.transfer import applicable, evaluate_model, resolve_protocol
     from restool.transfer.progress import ProgressBars
 
-    targets = sizes(test, "test")
+    targets = targets_of(test, images.dataset)
     asked = None if protocols is None else names(protocols)
     for name in asked or ():
         resolve_protocol(name)

@@ -8,8 +8,9 @@ import typer
 from restool.arguments import LARGEST_SEED
 from restool.cli.command import Command
 from restool.cli.output import plain_rows, print_files, print_json
-from restool.cli.panels import DEFAULT_OUT, CheckpointFile, Json, TargetSize, require_size
+from restool.cli.panels import DEFAULT_OUT, CheckpointFile, Json
 from restool.cli.parsing import whole_number
+from restool.cli.sizes import DoubledSize, require_size
 from restool.errors import ArgumentError, UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def kernel(
 @figure.command(cls=Command)
 def kernels(
     checkpoint: CheckpointFile,
-    to: TargetSize = 32,
+    to: DoubledSize = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")] = DEFAULT_OUT,
     as_json: Json = False,
 ) -> None:
@@ -60,13 +61,15 @@ def kernels(
     from restool.report.portraits import write_portraits
     from restool.training import load_model
 
-    require_size(to)
+    if to is not None:
+        require_size(to)
     model, stored = load_model(checkpoint, torch.device("cpu"))
     source = stored.spec.reference_size
-    found = portraits(model, source, to)
+    target = 2 * source if to is None else to
+    found = portraits(model, source, target)
     if not found:
-        raise UsageError(f"{checkpoint} must have continuous kernels of images, but has none")
-    files, table = write_portraits(out, found, source, to)
+        raise UsageError(f"{checkpoint} must have continuous kernels, but {stored.spec.name} has none")
+    files, table = write_portraits(out, found, source, target)
     _print(files, table, as_json=as_json)
 
 

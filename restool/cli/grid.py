@@ -6,7 +6,8 @@ from restool.arguments import LARGEST_SEED
 from restool.cli.command import tell
 from restool.cli.output import print_grid, say_time_is_over
 from restool.cli.panels import Grid, Place, Sources, TuningGrid
-from restool.cli.parsing import names, numbers, sizes, train_sizes
+from restool.cli.parsing import names, numbers
+from restool.cli.sizes import sources_of, targets_of
 from restool.errors import CellsFailedError
 from restool.recipe import Recipe
 
@@ -18,7 +19,7 @@ def study_config(sources: Sources, recipe: Recipe, **choices: Any) -> "StudyConf
     """A configuration of panels; `choices` are passed on."""
     from restool.transfer import StudyConfig
 
-    train = train_sizes(sources.train)
+    train = sources_of(sources.train, sources.dataset)
     return StudyConfig(
         model=sources.model,
         dataset=sources.dataset,
@@ -61,7 +62,7 @@ def run_grid(
     config = study_config(
         grid,
         recipe,
-        test=sizes(grid.test, "test"),
+        test=targets_of(grid.test, grid.dataset, one=isinstance(grid, TuningGrid)),
         protocols=others if grid.protocols is None else names(grid.protocols),
         finetune_epochs=grid.finetune_epochs,
     )

@@ -101,7 +101,7 @@ def say_time_is_over(missing: str) -> None:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     if isinstance(value, int):
         return f"{value:,}"

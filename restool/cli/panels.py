@@ -19,10 +19,11 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
-from restool.arguments import LARGEST_SIZE, SMALLEST_SIZE, Knob, knobs
+from restool.arguments import Knob, knobs
 from restool.bench.harness.budget import Budget
+from restool.cli.option import option
 from restool.cli.parsing import number, whole_number
-from restool.errors import ArgumentError
+from restool.cli.sizes import OneTestSize, TestSizes, TrainSizes
 from restool.recipe import RECIPES, Recipe
 
 PANELS: dict[type, str] = {Recipe: "How to train", Budget: "How to measure"}
@@ -69,11 +70,6 @@ def takes_panels(command: Callable[..., None]) -> Callable[..., None]:
     return typed
 
 
-def option(panel: str | None, name: str, text: str, metavar: str = "", **more: Any) -> Any:
-    """An option in a panel of the help; one without a value has no metavar."""
-    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=panel, **more)
-
-
 def _parameters(panel: Any) -> list[inspect.Parameter]:
     """One for every field of a panel."""
     hints, tuned = get_type_hints(panel, include_extras=True), knobs(panel)
@@ -103,13 +99,6 @@ _measured = partial(option, "What to measure")
 _trained = partial(option, "How to train")
 _running = partial(option, "Where to run and write")
 
-TrainSizes = Annotated[
-    str,
-    _measured("--train", "Source sizes in pixels or steps: 16, or 16,20, or 16..24:4; 12+14+16 is one model.", "SIZES"),
-]
-TestSizes = Annotated[
-    str, _measured("--test", "Target sizes in pixels or steps: 28..36, 28..36:2 (every second), or 28,32.", "SIZES")
-]
 ModelName = Annotated[
     str, _measured("--model", "See `restool ls models`; or torchvision:NAME, timm:NAME, or MODULE:FACTORY.", "NAME")
 ]
@@ -154,7 +143,6 @@ ResampleName = Annotated[
 CheckpointFile = Annotated[
     Path, typer.Argument(help="A .safetensors file; `restool ls runs` lists them.", show_default=False, metavar="FILE")
 ]
-TargetSize = Annotated[int, option(None, "--to", "Target resolution in pixels or steps.", "N", parser=whole_number)]
 Json = Annotated[bool, option(None, "--json", "Print JSON instead of text.")]
 DryRun = Annotated[bool, _running("--dry-run", "List the cells, what is done and an estimate; write nothing.")]
 KeepLogits = Annotated[
@@ -168,12 +156,6 @@ DataDir = Annotated[
     _running("--data-dir", "Folder with torchvision's files of cifar10 or mnist.", "DIR", show_default="./data"),
 ]
 Download = Annotated[bool, _running("--download", "Fetch cifar10 or mnist if it is missing.")]
-
-
-def require_size(size: int) -> None:
-    """Raise ArgumentError for a `--to` that no image can have."""
-    if not SMALLEST_SIZE <= size <= LARGEST_SIZE:
-        raise ArgumentError("to", f"must be from {SMALLEST_SIZE} to {LARGEST_SIZE:,}", size)
 
 
 def _take_recipe(context: typer.Context, name: str) -> str:
@@ -206,14 +188,14 @@ RecipeName = Annotated[
 class Trained:
     """Sizes to train at, which the help shows first."""
 
-    train: TrainSizes = "16"
+    train: TrainSizes = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tested(Trained):
     """Sizes to test at, which it shows next."""
 
-    test: TestSizes = "28..36"
+    test: TestSizes = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +226,7 @@ class TuningGrid(Sources, Tested):
     """The grid of `restool finetune`, where --epochs are those at the target."""
 
     epochs: Annotated[int | None, _source_epochs("--source-epochs")] = None
-    test: TestSizes = "32"
+    test: OneTestSize = None
     protocols: StartProtocols = None
     finetune_epochs: Annotated[
         int, _trained("--epochs", "Epochs of training on at every target size.", "N", parser=whole_number)

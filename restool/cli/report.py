@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from restool.cli.option import option
 from restool.cli.output import print_report, print_reports
-from restool.cli.panels import DEFAULT_OUT, Json, option
+from restool.cli.panels import DEFAULT_OUT, Json
 
 Folders = Annotated[
     list[Path] | None, typer.Argument(help="Results folders.", metavar="DIR", show_default=str(DEFAULT_OUT))

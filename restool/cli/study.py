@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from restool.cli.command import Command, tell
+from restool.cli.option import option
 from restool.cli.output import print_files, print_json, print_rows, say_time_is_over
-from restool.cli.panels import Json, KeepLogits, Place, option, takes_panels
+from restool.cli.panels import Json, KeepLogits, Place, takes_panels
 from restool.errors import CellsFailedError
 
 study = typer.Typer(help="Run studies: files that ask a question of several sweeps.", no_args_is_help=True)

@@ -4,7 +4,7 @@ from restool.data.batches import Batches
 from restool.data.dataset import Dataset, Part, Split, require_limit
 from restool.data.mixed import MixedBatches
 from restool.data.rates import Resample
-from restool.data.sources import DATASETS, Source, dims_of, load
+from restool.data.sources import DATASETS, Source, dims_of, load, usual
 
 __all__ = [
     "DATASETS",
@@ -18,4 +18,5 @@ __all__ = [
     "dims_of",
     "load",
     "require_limit",
+    "usual",
 ]

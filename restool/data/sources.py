@@ -21,7 +21,11 @@ from restool.errors import MissingDataError, UsageError
 
 @dataclass(frozen=True)
 class Source:
-    """A row of `restool ls datasets`; None where the files decide."""
+    """A row of `restool ls datasets`; None where the files decide.
+
+    `train` and `test` are the sizes that a study has where it names none, ascending; a set that is not resampled is
+    tested at its own.
+    """
 
     name: str
     channels: int | None
@@ -29,6 +33,13 @@ class Source:
     native_size: int | None  # pixels of the side, or steps; None too where samples are rendered at any size
     how: str
     dims: int = 2  # 1 for sequences
+    train: int = 16
+    test: tuple[int, ...] = tuple(range(28, 37))
+
+    @property
+    def target(self) -> int:
+        """The size in the middle of `test`, where one is asked for."""
+        return self.test[len(self.test) // 2]
 
 
 DATASETS: Mapping[str, Source] = MappingProxyType(
@@ -40,23 +51,34 @@ DATASETS: Mapping[str, Source] = MappingProxyType(
             Source("mnist", 1, 10, 28, "torchvision's files in the data folder, or downloaded"),
             Source("parquet:DIR", None, None, None, "train*.parquet and test*.parquet in the Hugging Face layout"),
             Source("folder:DIR", None, None, None, "image files in train/CLASS/ and test/CLASS/"),
-            Source("tones", 1, len(PAIRS), None, "built in; rendered exactly at any number of steps", 1),
-            Source("smnist", 1, 10, 784, "pixels of mnist in their order", 1),
-            Source("pmnist", 1, 10, 784, f"pixels of mnist in the order of permutation {DEFAULT_PERMUTATION}", 1),
-            Source("pmnist:PERMUTATION", 1, 10, 784, f"the same in another: {', '.join(PERMUTATIONS)}", 1),
-            Source("scifar10", 3, 10, 1024, "pixels of cifar10 in their order", 1),
-            Source("scifar10:DIR", 3, 10, 1024, "the same of parquet:DIR", 1),
-            Source("npcifar10", 96, 10, 1000, "rows of cifar10, then one noise for all; also npcifar10:DIR", 1),
-            Source("npcifar10-per-sample", 96, 10, 1000, "rows of cifar10, then noise of each image's own", 1),
+            Source("tones", 1, len(PAIRS), None, "built in; exact at any number of steps", 1, 256, (128, 512)),
+            Source("smnist", 1, 10, 784, "pixels of mnist in their order", 1, 784, (196, 392)),
+            Source("pmnist", 1, 10, 784, f"the same in the order of permutation {DEFAULT_PERMUTATION}", 1, 784, (784,)),
+            Source("pmnist:PERMUTATION", 1, 10, 784, f"in another order: {', '.join(PERMUTATIONS)}", 1, 784, (784,)),
+            Source("scifar10", 3, 10, 1024, "pixels of cifar10 in their order", 1, 1024, (256, 512)),
+            Source("scifar10:DIR", 3, 10, 1024, "the same of parquet:DIR", 1, 1024, (256, 512)),
+            Source("npcifar10", 96, 10, 1000, "rows of cifar10, then one noise; also npcifar10:DIR", 1, 1000, (1000,)),
+            Source("npcifar10-per-sample", 96, 10, 1000, "the same, then noise of each one's own", 1, 1000, (1000,)),
         )
     }
 )
 
 
+def source_of(name: str) -> Source | None:
+    """The row of a data set of a name; None for an unknown one."""
+    kind = name.partition(":")[0]
+    return next((source for source in DATASETS.values() if source.name.partition(":")[0] == kind), None)
+
+
 def dims_of(name: str) -> int | None:
     """Axes of what a data set of a name holds, 2 for images and 1 for sequences; None for an unknown name."""
-    kind = name.partition(":")[0]
-    return next((source.dims for source in DATASETS.values() if source.name.partition(":")[0] == kind), None)
+    source = source_of(name)
+    return None if source is None else source.dims
+
+
+def usual(name: str) -> Source:
+    """The row whose sizes a study of a data set has where it names none; an unknown one has those of images."""
+    return source_of(name) or DATASETS["gabors"]
 
 
 def load(

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from restool.correlation import FactoredKernel
-from restool.nn import ContinuousConv, resample_kernel
+from restool.nn import ContinuousConv, Rescalable, resample_causal, resample_kernel
 from restool.transfer.protocols import Protocol, starting_protocol
 from restool.transfer.rules import (
     BATCH_NORM,
-    CENTRED,
+    CONTINUOUS,
     EVERY,
     SPATIAL,
     Kind,
@@ -32,37 +32,49 @@ def without_aliasing(layer: ContinuousConv, size: tuple[int, ...], scale: float)
     """The taps of re-query, but the values that Lanczos-3 finds between those at the source's taps."""
     taps = layer.factored(size).basis.shape[1:]
     kernel = layer.uncropped().factored(source_size(size, scale))
-    basis = resample_kernel(kernel.basis[None], scale, "lanczos3")[0]
-    return FactoredKernel(kernel.coefficients, _middle(basis, taps))
+    if layer.causal:
+        basis = resample_causal(kernel.basis, scale, "lanczos3")
+    else:
+        basis = resample_kernel(kernel.basis[None], scale, "lanczos3")[0]
+    return FactoredKernel(kernel.coefficients, _nearest(basis, taps, causal=layer.causal))
 
 
 def over_source_area(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> FactoredKernel:
-    """The values of re-query, but over the area that the source's taps cover; a tap on its border counts in part."""
+    """The values of re-query, but over the area that the source's taps cover; a tap on its border counts in part.
+
+    A tap of a causal kernel covers the step that it weights, so n of them cover n steps of the source.
+    """
     covered = layer.factored(source_size(size, scale)).basis.shape[1:]
     kernel = layer.uncropped().factored(size)
     basis = kernel.basis
     for axis, taps in enumerate(covered):
-        part = _inside(basis.shape[axis + 1], taps * scale / 2).to(basis)
+        part = _inside(basis.shape[axis + 1], taps * scale, causal=layer.causal).to(basis)
         basis = (basis.transpose(axis + 1, -1) * part).transpose(axis + 1, -1)
-    reached = [2 * math.ceil(taps * scale / 2 - 0.5) + 1 for taps in covered]
+    if layer.causal:
+        reached = [math.ceil(taps * scale) for taps in covered]
+    else:
+        reached = [2 * math.ceil(taps * scale / 2 - 0.5) + 1 for taps in covered]
     needed = [min(pair) for pair in zip(basis.shape[1:], reached, strict=True)]
-    return FactoredKernel(kernel.coefficients, _middle(basis, needed))
+    return FactoredKernel(kernel.coefficients, _nearest(basis, needed, causal=layer.causal))
 
 
-def _inside(taps: int, reach: float) -> Tensor:
-    """What part of each pixel of an odd number around 0 lies within so many pixels of 0: [taps]."""
+def _inside(taps: int, length: float, *, causal: bool) -> Tensor:
+    """What part of each tap lies within a length in pixels around the middle one, or behind the present: [taps]."""
+    if causal:
+        return (length - torch.arange(taps).flip(0)).clamp(0, 1)
     distance = (torch.arange(taps) - taps // 2).abs()
-    return (reach - distance + 0.5).clamp(0, 1)
+    return (length / 2 - distance + 0.5).clamp(0, 1)
 
 
-def _middle(basis: Tensor, taps: "torch.Size | list[int]") -> Tensor:
-    """The innermost taps of a basis [H, *K], odd along every axis; where it has fewer, zeros around it."""
+def _nearest(basis: Tensor, taps: "torch.Size | list[int]", *, causal: bool) -> Tensor:
+    """So many taps of a basis [H, *K], the innermost or, causal, the newest; where it has fewer, zeros beyond."""
     for axis, wanted in enumerate(taps, start=1):
-        margin = (wanted - basis.shape[axis]) // 2
-        if margin > 0:
-            edge = basis.new_zeros(*basis.shape[:axis], margin, *basis.shape[axis + 1 :])
-            basis = torch.cat([edge, basis, edge], dim=axis)
-        basis = basis.narrow(axis, (basis.shape[axis] - wanted) // 2, wanted)
+        missing = max(wanted - basis.shape[axis], 0)
+        before, after = (missing, 0) if causal else (missing // 2, missing // 2)
+        edges = [basis.new_zeros(*basis.shape[:axis], n, *basis.shape[axis + 1 :]) for n in (before, after)]
+        basis = torch.cat([edges[0], basis, edges[1]], dim=axis)
+        beyond = basis.shape[axis] - wanted
+        basis = basis.narrow(axis, beyond if causal else beyond // 2, wanted)
     return basis
 
 
@@ -72,7 +84,7 @@ class Cause:
 
     Attributes:
         name: of the cause.
-        repair: what is done against it, in words.
+        repair: what is done against it, in words; `{noun}` stands for what is tested.
         rules: of the layers that the repair changes.
         kind: of layers, without one of which the model cannot suffer from it.
         softens, recalibrates: as in `Protocol`.
@@ -85,6 +97,10 @@ class Cause:
     softens: bool = False
     recalibrates: bool = False
 
+    def told(self, noun: str) -> str:
+        """The repair in words, of images or sequences."""
+        return self.repair.format(noun=noun)
+
     def applies(self, model: nn.Module, scale: float) -> bool:
         """Whether the model has such a layer; images of a target below the source are as soft as they are."""
         return any(map(self.kind.holds, model.modules())) and (scale > 1 or not self.softens)
@@ -95,26 +111,24 @@ class Cause:
         return replace(
             start,
             name=f"{start.name}, {self.name} repaired",
-            rules={**self.rules, **start.rules},
+            rules={**self.rules, **start.rules, **self.rules},  # its own come first, whatever the start has
             softens=self.softens,
             recalibrates=self.recalibrates,
         )
 
 
 def _is_cut(layer: nn.Module) -> bool:
-    return (
-        isinstance(layer, ContinuousConv) and not layer.causal and layer.mask is not None and layer.mask.threshold > 0
-    )
+    return isinstance(layer, ContinuousConv) and layer.mask is not None and layer.mask.threshold > 0
 
 
-CUT = Kind("continuous kernels of images that their mask crops", _is_cut)
+CUT = Kind("continuous kernels that their mask crops", _is_cut)
 
 CAUSES = (
     Cause(
         name="aliasing",
         repair="kernels take the values between the source's taps from those at them",
-        kind=CENTRED,
-        rules={CENTRED: sampled_by(without_aliasing)},
+        kind=CONTINUOUS,
+        rules={CONTINUOUS: sampled_by(without_aliasing)},
     ),
     Cause(
         name="crop",
@@ -130,16 +144,28 @@ CAUSES = (
     ),
     Cause(
         name="batch norm",
-        repair="statistics are estimated at the target, from unlabelled training images",
+        repair="statistics are estimated at the target, from unlabelled training {noun}s",
         kind=BATCH_NORM,
         rules={BATCH_NORM: keep},
         recalibrates=True,
     ),
     Cause(
         name="sharpness",
-        repair="images are made as soft as those of the source",
+        repair="{noun}s are made as soft as those of the source",
         kind=EVERY,
         softens=True,
     ),
 )
 """In the order in which they are tested."""
+
+
+def left_out(model: nn.Module) -> list[str]:
+    """What a diagnosis of a model of sequences does not ask, and why, in sentences."""
+    modules = list(model.modules())
+    told = []
+    if not any(map(CONTINUOUS.holds, modules)):
+        told.append("It has no continuous kernel, so there is no aliasing or crop to repair.")
+    rescaled = {part for layer in modules if isinstance(layer, Rescalable) for part in layer.modules()}
+    if any(isinstance(layer, nn.Conv1d) and max(layer.kernel_size) > 1 and layer not in rescaled for layer in modules):
+        told.append("Kernel size is left out: ordinary kernels of sequences have no rule for another rate.")
+    return told

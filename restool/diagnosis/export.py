@@ -12,7 +12,7 @@ def as_plain(found: Diagnosis) -> dict[str, Any]:
     repairs = [
         {
             "cause": repair.cause.name,
-            "repair": repair.cause.repair,
+            "repair": repair.cause.told(found.noun),
             "accuracy_percent": 100 * repair.accuracy,
             **spelt("gain", "points", repair.gain),
             "p": repair.gain.p,
@@ -36,5 +36,6 @@ def as_plain(found: Diagnosis) -> dict[str, Any]:
         "breaks_at": None if found.breaks_at is None else found.breaks_at.layer,
         "layers": [asdict(layer) for layer in found.layers],
         "norms": [asdict(norm) for norm in found.norms],
+        "left_out": found.left_out,
         "verdict": found.verdict,
     }

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from restool import evidence
 from restool.data import Batches, Dataset
-from restool.diagnosis.causes import CAUSES, Cause
+from restool.diagnosis.causes import CAUSES, Cause, left_out
 from restool.diagnosis.layers import LayerFigures, NormFigures, compare_layers
 from restool.evidence import SIGNIFICANT, Estimate
 from restool.models import ModelSpec
+from restool.report.groups import noun_of
 from restool.transfer.cache import KernelCache
-from restool.transfer.evaluate import EVALUATION_BATCH, correct_by, paired_difference
+from restool.transfer.evaluate import EVALUATION_BATCH, correct_by, paired_difference, require_testable
 from restool.transfer.protocols import SOURCE, Protocol, resolve_protocol, starting_protocol
 
 
@@ -42,11 +43,12 @@ class Diagnosis:
         model, source, target, unit: what was asked of what, and what sizes count.
         protocol: what the model does by itself at the target.
         rendered: whether the data set's images are exact at every size.
-        images: how many were tested.
+        images: how many images or sequences were tested.
         at_source, at_target, resized: accuracies; the last of images that are shrunk to the source.
         loss: at the target minus at the source, paired by image.
         repairs: that apply, the one that gives back most first.
         layers, norms: figures of every layer and batch norm, in the model's order.
+        left_out: what is not asked of a model of sequences, and why, in sentences.
     """
 
     model: str
@@ -63,6 +65,12 @@ class Diagnosis:
     repairs: list[Repair]
     layers: list[LayerFigures]
     norms: list[NormFigures]
+    left_out: list[str]
+
+    @property
+    def noun(self) -> str:
+        """What was tested: image or sequence."""
+        return noun_of(self.unit)
 
     @property
     def breaks_at(self) -> LayerFigures | None:
@@ -73,17 +81,20 @@ class Diagnosis:
     @property
     def verdict(self) -> str:
         """The loss and its causes in a few sentences."""
-        loss = self.loss
         moved = f"{self.model} by {self.protocol} from {self.source} to {self.target} {self.unit}"
-        told = f"{moved}: {_points(loss)} points, {self.images:,} test images"
-        if loss.p >= SIGNIFICANT or loss.mean > 0:
-            return f"{told}. There is no loss to explain."
-        sentences = [f"{told}."]
+        told = f"{moved}: {_points(self.loss)} points, {self.images:,} test {self.noun}s."
+        explained = self.loss.p < SIGNIFICANT and self.loss.mean <= 0
+        why = self._explanation() if explained else ["There is no loss to explain."]
+        return " ".join([told, *why, *self.left_out])
+
+    def _explanation(self) -> list[str]:
+        """What took the loss, in sentences."""
+        sentences = []
         found = [repair for repair in self.repairs if repair.is_real and repair.gain.mean > 0]
         for place, repair in enumerate(found):
             first = "The first cause is" if place == 0 else "Then"
             cause = repair.cause
-            sentences.append(f"{first} {cause.name}: {_points(repair.gain)} points where {cause.repair}.")
+            sentences.append(f"{first} {cause.name}: {_points(repair.gain)} points where {cause.told(self.noun)}.")
         if len(found) > 1:
             sentences.append("What two repairs give back overlaps.")
         if not found:
@@ -93,8 +104,8 @@ class Diagnosis:
         if (layer := self.breaks_at) is not None:
             sentences.append(f"The responses part at {layer.layer}.")
         if self.rendered:
-            sentences.append("The images are exact at both sizes, so all of it is the model's error.")
-        return " ".join(sentences)
+            sentences.append(f"The {self.noun}s are exact at both sizes, so all of it is the model's error.")
+        return sentences
 
 
 @torch.no_grad()
@@ -113,13 +124,14 @@ def diagnose(
         model: trained at `spec.reference_size`, on `device`.
         spec: of the model.
         dataset: with the model's channels and classes.
-        target: size in pixels.
+        target: size in pixels or steps.
         device: to compute on.
         step: called `steps(model, spec, target)` times.
 
     Raises:
-        UsageError: the model or the images do not fit.
+        UsageError: the model, the images or a size do not fit.
     """
+    require_testable(spec, dataset, [target])
     source, kernels = spec.reference_size, KernelCache()
 
     def correct(protocol: Protocol, size: int = target) -> Tensor:
@@ -129,8 +141,7 @@ def diagnose(
 
     start = starting_protocol(model)
     own, moved, resized = correct(SOURCE, source), correct(start), correct(resolve_protocol("resize"))
-    causes = causes_of(model, source, target)
-    repairs = _repairs(causes, [correct(cause.repaired(model)) for cause in causes], moved)
+    repaired = [(cause, correct(cause.repaired(model))) for cause in causes_of(model, source, target)]
     pair = SOURCE.apply(model, source, source), start.apply(model, source, target, kernels=kernels)
     layers, norms = compare_layers(*pair, model, *(_first(dataset, size, device) for size in (source, target)))
     step()
@@ -146,19 +157,20 @@ def diagnose(
         at_target=_share(moved),
         resized=_share(resized),
         loss=paired_difference(moved, own),
-        repairs=repairs,
+        repairs=_repairs(repaired, moved),
         layers=layers,
         norms=norms,
+        left_out=left_out(model) if dataset.dims == 1 else [],
     )
 
 
-def _repairs(causes: list[Cause], repaired: list[Tensor], moved: Tensor) -> list[Repair]:
+def _repairs(repaired: list[tuple[Cause, Tensor]], moved: Tensor) -> list[Repair]:
     """What every repair gives back of what was lost without it, the one that gives most first."""
-    gains = [paired_difference(correct, moved) for correct in repaired]
+    gains = [paired_difference(correct, moved) for _, correct in repaired]
     adjusted = evidence.holm([gain.p for gain in gains])
     found = [
         Repair(cause, _share(correct), gain, bool(p < SIGNIFICANT))
-        for cause, correct, gain, p in zip(causes, repaired, gains, adjusted, strict=True)
+        for (cause, correct), gain, p in zip(repaired, gains, adjusted, strict=True)
     ]
     return sorted(found, key=lambda repair: -repair.gain.mean)
 

@@ -1,6 +1,5 @@
 """Convolutions whose kernel is measured in training pixels, and how they meet a finer or coarser grid."""
 
-import copy
 import math
 from typing import Protocol as Interface
 from typing import Self, runtime_checkable
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from restool.correlation import FactoredKernel, correlate
+from restool.modules import copied
 
 LARGEST_REACH = 64
 """A kernel reaches no more pixels than this, so that a width that diverges does not fill the memory."""
@@ -50,7 +50,7 @@ class Rescaled(nn.Module):
         """
         if scale <= 0:
             raise ValueError(f"scale must be positive, but is {scale}")
-        layer = copy.deepcopy(self)
+        layer = copied(self)
         layer.scale.fill_(scale)
         return layer
 

@@ -49,6 +49,11 @@ class Group:
         """What its sizes count."""
         return unit_of((self.cells if len(self.cells) else self.sources).iloc[0].to_dict())
 
+    @property
+    def noun(self) -> str:
+        """What is tested: image or sequence."""
+        return noun_of(self.unit)
+
     def at_source(self, source: int) -> Row | None:
         """The row of the models trained at `source`, over all their seeds, or None without a record."""
         rows = self.sources[self.sources["source"] == source]
@@ -107,6 +112,11 @@ def unit_of(row: Row) -> str:
     """What the sizes of a row count: px, or what its records say."""
     unit = row.get("unit")
     return "px" if unit is None or bool(pd.isna(unit)) else str(unit)
+
+
+def noun_of(unit: str) -> str:
+    """What is tested where sizes count in a unit: an image of so many px, a sequence of so many steps."""
+    return "image" if unit == "px" else "sequence"
 
 
 def points(value: float) -> str:

@@ -11,7 +11,7 @@ from torch import nn
 
 from restool.aliasing import penalty
 from restool.arguments import LARGEST_SEED, LARGEST_SIZE, MOST_EPOCHS, SMALLEST_SIZE, Knob, check_knobs, require_choice
-from restool.data import Resample, dims_of, require_limit
+from restool.data import Resample, dims_of, require_limit, usual
 from restool.errors import ArgumentError, UsageError
 from restool.models import ModelSpec
 from restool.recipe import Recipe
@@ -32,8 +32,8 @@ class StudyConfig:
         model: name, see `restool ls models`.
         dataset: name, see `restool ls datasets`.
         train: source resolutions in pixels, or in steps of a sequence; several in a tuple are those of one model, which
-            is trained for the largest and shown images of every one of them.
-        test: target resolutions, likewise.
+            is trained for the largest and shown images of every one of them; None for what is usual for the data set.
+        test: target resolutions, likewise; None for the usual one.
         seeds: one source model each.
         epochs: of training at a source; None for the data set's default.
         finetune_epochs: of training on at every target; 0 for none.
@@ -50,8 +50,8 @@ class StudyConfig:
 
     model: str = "flexnet-3"
     dataset: str = "gabors"
-    train: Sequence[int | Sequence[int]] = (16,)
-    test: Sequence[int] = (32,)
+    train: Sequence[int | Sequence[int]] = None  # type: ignore[assignment] # replaced below
+    test: Sequence[int] = None  # type: ignore[assignment] # likewise
     seeds: Sequence[int] = (0,)
     epochs: Annotated[int | None, Knob("Epochs at a source.", "N", least=0, most=MOST_EPOCHS)] = None
     finetune_epochs: Annotated[int, Knob("Epochs at a target.", "N", least=0, most=MOST_EPOCHS)] = 0
@@ -64,6 +64,10 @@ class StudyConfig:
     def __post_init__(self) -> None:
         require_choice("resample", self.resample, get_args(Resample))
         self._check_dims()
+        sizes = usual(self.dataset)
+        for name, size in (("train", sizes.train), ("test", sizes.target)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, (size,))
         object.__setattr__(self, "train", _train_sizes(self.train))
         for name, least, most, noun in (
             ("test", SMALLEST_SIZE, LARGEST_SIZE, "sizes in pixels"),

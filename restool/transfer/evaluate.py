@@ -119,15 +119,7 @@ def evaluate_model(
     Raises:
         UsageError: the images or a size do not fit the model, or a protocol does not apply.
     """
-    expected, found = (spec.channels, spec.classes), (dataset.channels, len(dataset.class_names))
-    if expected != found:
-        raise UsageError(
-            f"{spec.name} takes {expected[0]} channels and {expected[1]} classes, "
-            f"but {dataset.name} has {found[0]} and {found[1]}; choose another `dataset`"
-        )
-    require_dims(spec.name, dataset.name, dataset.dims)
-    for size in (spec.reference_size, *targets):
-        require_resampled(dataset, size)
+    require_testable(spec, dataset, targets)
     calibrate(model, device, torch.float32)
     kernels = KernelCache()
     own = correct_by(SOURCE, model, spec, dataset, spec.reference_size, device=device, kernels=kernels)
@@ -143,6 +135,19 @@ def evaluate_model(
             rows.append(_row(name, target, correct) | spelt("difference", "points", changed) | {"p": changed.p})
             step()
     return rows
+
+
+def require_testable(spec: ModelSpec, dataset: Dataset, targets: Sequence[int]) -> None:
+    """Raise UsageError unless a trained model takes a data set, which has a meaning at its source and the targets."""
+    expected, found = (spec.channels, spec.classes), (dataset.channels, len(dataset.class_names))
+    if expected != found:
+        raise UsageError(
+            f"{spec.name} takes {expected[0]} channels and {expected[1]} classes, "
+            f"but {dataset.name} has {found[0]} and {found[1]}; choose another `dataset`"
+        )
+    require_dims(spec.name, dataset.name, dataset.dims)
+    for size in (spec.reference_size, *targets):
+        require_resampled(dataset, size)
 
 
 def paired_difference(correct: Tensor, other: Tensor) -> evidence.Estimate:

@@ -58,7 +58,6 @@ def is_spatial(layer: nn.Module) -> bool:
 
 EVERY = Kind("every model", lambda layer: True)
 CONTINUOUS = Kind("continuous kernels", lambda layer: isinstance(layer, ContinuousConv))
-CENTRED = Kind("continuous kernels of images", lambda layer: isinstance(layer, ContinuousConv) and not layer.causal)
 SPATIAL = Kind("ordinary kernels wider than a pixel", is_spatial)
 RESCALABLE = Kind("layers with a rule of their own", lambda layer: isinstance(layer, Rescalable))
 BATCH_NORM = Kind("batch norms", lambda layer: isinstance(layer, nn.modules.batchnorm._BatchNorm))

@@ -12,7 +12,8 @@ from typer.models import ArgumentInfo, OptionInfo
 from restool.arguments import Knob, check_knobs
 from restool.cli.app import app
 from restool.cli.command import Command, Failure
-from restool.cli.panels import PANELS, DeviceChoice, MethodChoice, option, takes_panels
+from restool.cli.option import option
+from restool.cli.panels import PANELS, DeviceChoice, MethodChoice, takes_panels
 from restool.cli.parsing import number, whole_number
 from restool.correlation import METHODS
 from restool.devices import DeviceName

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchvision
 
-from restool.data import DATASETS, Split, load
+from restool.data import DATASETS, Split, load, usual
 from restool.data.dataset import PARTS, partition, stored
 from restool.errors import MissingDataError, UsageError
 
@@ -123,6 +123,21 @@ def test_mnist_is_what_its_files_hold(shared: Path) -> None:
         np.testing.assert_array_equal(cut.labels, read_idx(raw / "train-labels-idx1-ubyte")[order[part]])
     assert (dataset.mean, dataset.std, dataset.augment) == ((0.1307,), (0.3081,), "none")
     assert (dataset.channels, dataset.native_size, len(dataset.class_names)) == described("mnist")
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "test", "target"),
+    [
+        ("gabors", 16, tuple(range(28, 37)), 32),
+        ("folder:photos", 16, tuple(range(28, 37)), 32),
+        ("nothing", 16, tuple(range(28, 37)), 32),
+        ("tones", 256, (128, 512), 512),
+        ("smnist", 784, (196, 392), 392),
+        ("scifar10:photos", 1024, (256, 512), 512),
+    ],
+)
+def test_a_data_set_has_its_usual_sizes(name: str, train: int, test: tuple[int, ...], target: int) -> None:
+    assert (usual(name).train, usual(name).test, usual(name).target) == (train, test, target)
 
 
 def described(name: str) -> tuple[int | None, int | None, int | None]:

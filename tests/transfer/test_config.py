@@ -144,3 +144,11 @@ def test_every_image_model_makes_a_study():
         if entry.dims == 2 and name != "flexnet-7-conv33":
             last = "resize" if name == "dcn-sigma-ji" else "bn-recalibrate"  # it has group norms
             assert StudyConfig(model=name).zero_shot[-1] == last
+
+
+def test_sizes_that_are_not_named_are_the_usual_ones_of_the_data_set():
+    sequences = StudyConfig(model="flextcn[3]", dataset="tones")
+    assert (sequences.train, sequences.test, sequences.sources) == ((256,), (512,), (256,))
+    images = StudyConfig()
+    assert (images.train, images.test) == ((16,), (32,))
+    assert StudyConfig(train=[16], test=[32]) == images

@@ -94,3 +94,17 @@ def assert_rescaled_by_copies(model, channels):
         parameter += 1
     assert torch.equal(model(sequence), output)
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+
+
+@torch.no_grad()
+def assert_a_scale_counts_from_training(layer, sequence):
+    """A layer at a scale is the one that training had, moved once; it shares names, values and no memory with it."""
+    before = layer(sequence)
+    other = layer.at_scale(2).at_scale(3)
+    assert torch.equal(other(sequence), layer.at_scale(3)(sequence))
+    assert not torch.allclose(other(sequence), before)
+    assert torch.equal(layer(sequence), before)
+    own, moved = layer.state_dict(), other.state_dict()
+    assert own.keys() == moved.keys()
+    assert all(torch.equal(own[name], moved[name]) for name in own if name != "scale")
+    assert {p.data_ptr() for p in layer.parameters()}.isdisjoint(p.data_ptr() for p in other.parameters())

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from stepwise_laws import assert_a_scale_counts_from_training
 from torch import nn
 
 from restool.models.sequences.dilrnn import DilatedLayer, DilRNN
@@ -109,13 +110,4 @@ def test_at_a_scale_that_is_not_whole_a_layer_stays_as_it_is(scale):
 
 
 def test_a_scale_counts_from_training_and_leaves_the_layer_alone():
-    layer, sequence = layer_of(2), torch.randn(20, 2, 3, dtype=torch.float64)
-    before = layer(sequence)
-    other = layer.at_scale(2).at_scale(3)
-    assert torch.equal(other(sequence), layer.at_scale(3)(sequence))
-    assert not torch.allclose(other(sequence), before)
-    assert torch.equal(layer(sequence), before)
-    own, copied = layer.state_dict(), other.state_dict()
-    assert own.keys() == copied.keys()
-    assert all(torch.equal(own[name], copied[name]) for name in own if name != "scale")
-    assert {p.data_ptr() for p in layer.parameters()}.isdisjoint(p.data_ptr() for p in other.parameters())
+    assert_a_scale_counts_from_training(layer_of(2), torch.randn(20, 2, 3, dtype=torch.float64))
