@@ -1,25 +1,28 @@
 """What the commands that test a checkpoint share: from what was typed to a model and its images."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from restool.cli.panels import DataDir, DatasetName, Device, DeviceChoice, Download, Limit, ResampleName
+from restool.cli.images import Seen, seen
+from restool.cli.panels import DataDir, DatasetName, Device, DeviceChoice, Download, Limit
+from restool.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
     from restool.data import Dataset
+    from restool.data.views import ViewChoices
     from restool.training import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
-class Images:
+class Images(Seen):
     """The test images of a checkpoint, and where it is tested."""
 
     dataset: DatasetName = "gabors"
     limit: Limit = None
-    resample: ResampleName = "decimate"
     data_dir: DataDir = None
     download: Download = False
     device: Device = DeviceChoice.auto
@@ -35,7 +38,11 @@ class Opened(NamedTuple):
 
 
 def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
-    """Read a checkpoint and its test images; the errors are those of the library."""
+    """Read a checkpoint and its test images, which are shown as in its training where nothing else is typed.
+
+    Raises:
+        UsageError: several ways to show images, or one where there is no choice; and those of the library.
+    """
     from restool.data import load, require_limit
     from restool.devices import choose_device
     from restool.training import load_model
@@ -43,6 +50,19 @@ def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
     require_limit(images.limit)
     device = choose_device(images.device.value)
     model, stored = load_model(checkpoint, device)
+    typed = seen(images, images.dataset)
+    views: ViewChoices = typed.pop("views")
     place: dict[str, Any] = {"data_dir": images.data_dir, "download": images.download}
-    data = load(images.dataset, limit=images.limit, resample=images.resample, **place)  # type: ignore[arg-type]
-    return Opened(model, stored, data, device)
+    data = load(images.dataset, limit=images.limit, **typed, **place)
+    return Opened(model, stored, _shown(data, views, stored.facts), device)
+
+
+def _shown(data: "Dataset", views: "ViewChoices", facts: Mapping[str, Any]) -> "Dataset":
+    if data.view is None:
+        if views:
+            raise UsageError(f"{data.name} must not be asked for a view: nothing of it is resized as an image is")
+        return data
+    [view, *others] = views.views(data.view.like(facts))
+    if others:
+        raise UsageError("a checkpoint is tested in one view at a time; choose one filter, ratio and antialiasing")
+    return replace(data, view=view)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from restool.arguments import LARGEST_SEED
 from restool.cli.command import tell
+from restool.cli.images import seen
 from restool.cli.output import print_grid, say_time_is_over
 from restool.cli.panels import Grid, Place, Sources, TuningGrid
 from restool.cli.parsing import names, numbers
@@ -25,9 +26,10 @@ def study_config(sources: Sources, recipe: Recipe, **choices: Any) -> "StudyConf
         dataset=sources.dataset,
         seeds=numbers(sources.seeds, "seeds", least=0, most=LARGEST_SEED),
         limit=sources.limit,
-        resample=sources.resample,  # type: ignore[arg-type] # it is checked there
         epochs=sources.epochs,
+        augment=sources.augment,  # type: ignore[arg-type] # it is checked there
         recipe=recipe,
+        **seen(sources, sources.dataset),
         **{"train": train, "test": [size if isinstance(size, int) else size[-1] for size in train], **choices},
     )
 

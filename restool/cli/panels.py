@@ -21,6 +21,7 @@ import typer
 
 from restool.arguments import Knob, knobs
 from restool.bench.harness.budget import Budget
+from restool.cli.images import Shown
 from restool.cli.option import option
 from restool.cli.parsing import number, whole_number
 from restool.cli.sizes import OneTestSize, TestSizes, TrainSizes
@@ -136,10 +137,6 @@ Limit = Annotated[
         show_default="all",
     ),
 ]
-ResampleName = Annotated[
-    str,
-    _measured("--resample", "How sequences come to another number of steps.", "decimate|every|bandlimited"),
-]
 CheckpointFile = Annotated[
     Path, typer.Argument(help="A .safetensors file; `restool ls runs` lists them.", show_default=False, metavar="FILE")
 ]
@@ -199,14 +196,19 @@ class Tested(Trained):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sources(Trained):
-    """The models that a study trains."""
+class Named(Trained):
+    """What a study is about."""
 
     model: ModelName = "flexnet-3"
     dataset: DatasetName = "gabors"
     seeds: Annotated[str, _measured("--seeds", "One source model for each: 0, or 0..4, or 3,7.", "SEEDS")] = "0"
     limit: Limit = None
-    resample: ResampleName = "decimate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources(Shown, Named):
+    """The models that a study trains."""
+
     epochs: Annotated[int | None, _source_epochs("--epochs")] = None
     recipe: RecipeName = "official"
 

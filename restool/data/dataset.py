@@ -2,20 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 from torch import Tensor
 
+from restool.data.photographs import Photographs, most_cached
+from restool.data.pictures import Encoded, header
 from restool.data.rates import Resample, resample
 from restool.data.resampling import resize
-from restool.data.views import View
+from restool.data.views import WHOLE, View
 from restool.errors import ArgumentError, UsageError
-
-if TYPE_CHECKING:
-    from restool.data.photographs import Photographs
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -49,6 +50,7 @@ class Dataset:
     `mean` and `std` are per channel, of values in [0, 1]. `augment` tells what training does to images at random.
     `native_size` is the stored height and width in pixels, or None where images are rendered at any size, or are
     `photographs` of any size and shape, by part. `view` tells how stored images come to a size; others have none.
+    `chosen` is what records say of `view` and `augment`: all for photographs, else what is not usual for the data set.
     `fingerprint` hashes the content of all parts, so that two runs share results only if they saw the same data.
     `counts` is the number of images of each part. `dims` is 2 for images and 1 for sequences, [N, C, T], whose size is
     their number of steps, to which `resample` brings them. `fixed` tells why another size has no meaning, or is None
@@ -64,18 +66,19 @@ class Dataset:
     native_size: int | None
     fingerprint: str
     counts: Mapping[Part, int]
-    read: "Callable[[Part, int, View], Split]" = field(repr=False, compare=False)
+    read: Callable[[Part, int, View], Split] = field(repr=False, compare=False)
     dims: int = 2
     fixed: str | None = None
     noise: Callable[[Part, Tensor], Tensor] | None = field(default=None, repr=False, compare=False)
     resample: Resample = "decimate"
     view: View | None = None
-    photographs: "Mapping[Part, Photographs] | None" = field(default=None, repr=False, compare=False)
+    photographs: Mapping[Part, Photographs] | None = field(default=None, repr=False, compare=False)
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shown_as(self) -> View:
         """How an image comes to a size; a rendered one, which has it already, as a whole."""
-        return View(crop_ratio=1.0) if self.view is None else self.view
+        return WHOLE if self.view is None else self.view
 
     @property
     def rendered(self) -> bool:
@@ -96,7 +99,7 @@ class Dataset:
             return resample(images, size, self.resample)
         return resize(images, size, self.shown_as.resample, antialias=self.shown_as.antialias)
 
-    def photographs_to_read(self, part: Part, size: int, *, random_parts: bool) -> "Photographs | None":
+    def photographs_to_read(self, part: Part, size: int, *, random_parts: bool) -> Photographs | None:
         """The photographs of a part, if they are to be decoded for every batch; None where images may rest decoded."""
         found = None if self.photographs is None else self.photographs[part]
         return found if found is not None and (random_parts or not found.fits(size)) else None
@@ -203,5 +206,71 @@ def stored(name: str, parts: Mapping[Part, Split], class_names: tuple[str, ...],
         fingerprint=digest(parts),
         counts={part: len(split.labels) for part, split in parts.items()},
         read=lambda part, _size, _view: parts[part],
-        view=View(crop_ratio=1.0),
+        view=WHOLE,
     )
+
+
+def photographs(
+    name: str,
+    parts: Mapping[Part, tuple[Sequence[Encoded], Tensor]],
+    class_names: tuple[str, ...],
+    *,
+    workers: int | None = None,
+    cache: int | None = None,
+) -> Dataset:
+    """The data set of images that differ in size or shape.
+
+    Args:
+        name: of the data set.
+        parts: images, and labels int64 [N], of each part.
+        class_names: of the labels.
+        workers: processes that decode; None for as many as there are cores, up to 8.
+        cache: bytes of images at one size that may rest in memory; None for `MOST_CACHED`.
+
+    Raises:
+        MissingDataError: an image has a damaged header.
+    """
+    channels = 1 if all(header(image)[2] for images, _ in parts.values() for image in images) else 3
+    mean, std = NORMALISATION[channels]
+    made = {
+        part: Photographs(
+            images,
+            labels,
+            channels,
+            tuple(round(255 * level) for level in mean),
+            min(os.cpu_count() or 1, 8) if workers is None else workers,
+            most_cached() if cache is None else cache,
+        )
+        for part, (images, labels) in parts.items()
+    }
+
+    def read(part: Part, size: int, view: View) -> Split:
+        return Split(made[part].whole(view, size), made[part].labels)
+
+    return Dataset(
+        name=name,
+        channels=channels,
+        class_names=class_names,
+        mean=mean,
+        std=std,
+        augment="crop+flip",
+        native_size=None,
+        fingerprint=digest_of_files(parts),
+        counts={part: len(labels) for part, (_, labels) in parts.items()},
+        read=read,
+        view=View(),
+        photographs=made,
+    )
+
+
+def digest_of_files(parts: Mapping[Part, tuple[Sequence[Encoded], Tensor]]) -> str:
+    """First 16 hex digits of the SHA-256 of every part's name, labels and files."""
+    state = hashlib.sha256()
+    for part in PARTS:
+        images, labels = parts[part]
+        state.update(f"{part} {len(images)} ".encode())
+        state.update(labels.numpy().data)
+        for image in images:
+            content = image.content.read_bytes() if isinstance(image.content, Path) else image.content
+            state.update(hashlib.sha256(content).digest())
+    return state.hexdigest()[:16]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from restool.data.dataset import Dataset, Split, partition, stored
-from restool.data.photographs import photographs
+from restool.data.dataset import Dataset, Split, partition, photographs, stored
 from restool.data.pictures import Encoded, decode, header
 from restool.errors import MissingDataError, UsageError
 

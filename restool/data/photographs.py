@@ -1,11 +1,9 @@
 """Images of any size and shape: each is decoded and brought to size where it is needed, by worker processes."""
 
-import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from restool.data.dataset import NORMALISATION, PARTS, Dataset, Part, Split
-from restool.data.pictures import Encoded, header, picture
+from restool.data.pictures import Encoded, picture
 from restool.data.views import View
 from restool.errors import RestoolError
 
@@ -135,71 +132,6 @@ def _stacked(found: Sequence[Tensor | RestoolError]) -> Tensor | RestoolError:
     return torch.stack(list(found))  # type: ignore[arg-type] # no error is left
 
 
-def photographs(
-    name: str,
-    parts: Mapping[Part, tuple[Sequence[Encoded], Tensor]],
-    class_names: tuple[str, ...],
-    *,
-    workers: int | None = None,
-    cache: int | None = None,
-) -> Dataset:
-    """The data set of images that differ in size or shape.
-
-    Args:
-        name: of the data set.
-        parts: images, and labels int64 [N], of each part.
-        class_names: of the labels.
-        workers: processes that decode; None for as many as there are cores, up to 8.
-        cache: bytes of images at one size that may rest in memory; None for `MOST_CACHED`.
-
-    Raises:
-        MissingDataError: an image has a damaged header.
-    """
-    channels = 1 if all(header(image)[2] for images, _ in parts.values() for image in images) else 3
-    mean, std = NORMALISATION[channels]
-    made = {
-        part: Photographs(
-            images,
-            labels,
-            channels,
-            tuple(round(255 * level) for level in mean),
-            min(os.cpu_count() or 1, 8) if workers is None else workers,
-            _most_cached() if cache is None else cache,
-        )
-        for part, (images, labels) in parts.items()
-    }
-
-    def read(part: Part, size: int, view: View) -> Split:
-        return Split(made[part].whole(view, size), made[part].labels)
-
-    return Dataset(
-        name=name,
-        channels=channels,
-        class_names=class_names,
-        mean=mean,
-        std=std,
-        augment="crop+flip",
-        native_size=None,
-        fingerprint=_fingerprint(parts),
-        counts={part: len(labels) for part, (_, labels) in parts.items()},
-        read=read,
-        view=View(),
-        photographs=made,
-    )
-
-
-def _most_cached() -> int:
+def most_cached() -> int:
+    """`MOST_CACHED`, or a quarter of the memory of this machine if that is less."""
     return min(MOST_CACHED, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
-
-
-def _fingerprint(parts: Mapping[Part, tuple[Sequence[Encoded], Tensor]]) -> str:
-    """First 16 hex digits of the SHA-256 of every part's name, labels and files."""
-    state = hashlib.sha256()
-    for part in PARTS:
-        images, labels = parts[part]
-        state.update(f"{part} {len(images)} ".encode())
-        state.update(labels.numpy().data)
-        for image in images:
-            content = image.content.read_bytes() if isinstance(image.content, Path) else image.content
-            state.update(hashlib.sha256(content).digest())
-    return state.hexdigest()[:16]

@@ -54,7 +54,7 @@ def resize_matrix(
 
     With antialiasing they are those of Pillow's filter of the same name, which is as wide as it is in pixels of the
     coarser grid. Without, a filter is as wide as in pixels of the source however coarse the target is, as PyTorch's
-    `interpolate` has it (bicubic then with a = -3/4). "nearest" takes the pixel in which the middle of the new one lies.
+    `interpolate` has it (bicubic then with a = -3/4). "nearest" is the pixel in which the middle of the new one lies.
 
     Args:
         source: pixels before.

@@ -1,7 +1,7 @@
 """Views: how an image of any shape comes to a square of n pixels."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal, get_args
@@ -46,6 +46,20 @@ class View:
     def __str__(self) -> str:
         """As a record names it: "crop 0.875, bilinear"."""
         return f"{self.fit} {self.crop_ratio:g}, {self.resample}" + ("" if self.antialias else " without antialiasing")
+
+    def fields(self, than: "View | None" = None) -> dict[str, Any]:
+        """As a record stores it: every field, or those that differ from another view's."""
+        told = {"fit": self.fit, "crop_ratio": self.crop_ratio, "resample": self.resample, "antialias": "on"}
+        if not self.antialias:
+            told["antialias"] = "off"
+        return told if than is None else {name: value for name, value in told.items() if value != than.fields()[name]}
+
+    def like(self, fields: Mapping[str, Any]) -> "View":
+        """This view with what stored fields say otherwise."""
+        told = {name: fields[name] for name in self.fields() if name in fields}
+        if "antialias" in told:
+            told["antialias"] = told["antialias"] == "on"
+        return replace(self, **told)
 
     def of_picture(self, picture: Image.Image, size: int, fill: Sequence[int]) -> Tensor:
         """A picture of any shape as uint8 [C, size, size], by Pillow's resize, or torchvision's without antialiasing.
@@ -95,6 +109,10 @@ def _resized(picture: Image.Image, shape: list[int], view: View) -> Tensor:
     return tv.resize(tv.pil_to_tensor(picture), shape, mode, antialias=False)
 
 
+WHOLE = View(crop_ratio=1.0)
+"""All of a square, as images of one size come to another."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ViewChoices:
     """What a user asks of views; what is left out is as the data set or the trained model has it.
@@ -104,12 +122,22 @@ class ViewChoices:
         crop_ratios: the first is for training and the source, all are tested.
         resample: likewise.
         antialias: likewise.
+
+    Raises:
+        ArgumentError: any value that breaks a rule.
     """
 
     fit: Fit | None = None
     crop_ratios: tuple[float, ...] = ()
     resample: tuple[Filter, ...] = ()
     antialias: tuple[bool, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.views(WHOLE)  # which refuses what breaks a rule
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked."""
+        return self.fit is not None or bool(self.crop_ratios or self.resample or self.antialias)
 
     def views(self, default: View) -> tuple[View, ...]:
         """Every combination, the one for training and the source first."""

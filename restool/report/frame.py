@@ -1,7 +1,7 @@
 """Records to numbers: one row a record, then one row per cell of the grid, over its seeds, with intervals."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +152,24 @@ def _read_row(path: Path) -> dict[str, Any]:
         problem = "cannot be read as JSON"
     if problem:
         raise UsageError(f"record {path} {problem}: delete it and run the sweep again")
-    row = {name: _plain(value) for name, value in record["cell"].items()}
+    row = {name: _plain(value) for name, value in with_view(record["cell"]).items()}
     row |= {name: record["result"][name] for name in ("accuracy", "n", "correct")}
     return row | {name: record[name] for name in ("key", "timing", "environment")}
+
+
+def with_view(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell whose protocol also says how its test images came to their size, where that is not as in training."""
+    shown = [f"{name.removeprefix('test_').replace('_', ' ')} {value}" for name, value in cell.items() if is_view(name)]
+    return {
+        name: ", ".join([value, *shown]) if name == "protocol" else value
+        for name, value in cell.items()
+        if not is_view(name)
+    }
+
+
+def is_view(name: str) -> bool:
+    """Whether a field tells how test images come to their size."""
+    return name.startswith("test_")
 
 
 def _problem(record: Any, stem: str) -> str | None:

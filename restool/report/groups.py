@@ -189,6 +189,8 @@ def _phrase(name: str, value: Any) -> str:
             return ""
         case "resample":
             return "" if missing else f"resampled by {value}"
+        case "fit" | "crop_ratio" | "antialias" | "augment" if missing:
+            return ""
         case "data":
             return f"data {str(value)[:12]}"
     return f"{name.replace('_', ' ')} {'not set' if missing else value}"

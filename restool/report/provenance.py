@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -13,6 +13,9 @@ from restool.report.groups import span, unit_of, with_labels
 
 OWN_OPTIONS = {"model", "dataset", "data", "limit", "epochs", "train_sizes", "unit"}
 """Settings that are not typed as an option of their name, or not always."""
+
+USUAL_VIEW = {"fit": "crop", "crop-ratio": "1", "resample": "bilinear", "antialias": "on"}
+"""How images of one size come to another where no record tells it."""
 
 
 def of_settings(records: pd.DataFrame) -> list[pd.DataFrame]:
@@ -33,14 +36,28 @@ def commands(part: pd.DataFrame) -> list[str]:
     found = []
     for epochs in tuned or [0]:
         targets = part[part["finetune_epochs"] == epochs] if epochs else zero_shot
-        options = _settings(part) | {
+        ways = [way.split(", ") for way in dict.fromkeys(zero_shot["protocol"])]
+        settings = _settings(part)
+        options = settings | {
             "seeds": _listed(part["seed"]),
             "test": _listed(targets["target"] if len(targets) else part["target"]),
-            "protocols": ",".join(dict.fromkeys(zero_shot["protocol"])),
+            "protocols": ",".join(dict.fromkeys(way for way, *_ in ways if way != "source")),
+            **_views(settings, [view for _, *views in ways for view in views]),
         }
         options |= {"finetune-epochs": str(epochs)} if epochs else {}
         found.append(typed("sweep", options))
     return found
+
+
+def _views(settings: Mapping[str, str], others: Sequence[str]) -> dict[str, str]:
+    """Options for the ways in which test images came to their size, of phrases such as "crop ratio 0.9"."""
+    found: dict[str, dict[str, None]] = {}
+    for phrase in others:
+        words, _, value = phrase.rpartition(" ")
+        name = words.replace(" ", "-")
+        first = settings.get(name, USUAL_VIEW[name])
+        found.setdefault(name, {first: None})[value] = None
+    return {name: ",".join(values) for name, values in found.items()}
 
 
 def typed(command: str, options: Mapping[str, str], *arguments: str) -> str:

@@ -39,7 +39,7 @@ from restool.recipe import DEFAULTS, RECIPES
 from restool.transfer import StudyConfig
 
 TEXTS = ("question", "dataset", "cut_down", "reading")
-GRID = [entry.name for entry in fields(StudyConfig) if entry.init and entry.name not in ("dataset", "recipe")]
+GRID = [entry.name for entry in fields(StudyConfig) if entry.init and entry.name not in ("dataset", "recipe", "views")]
 
 
 @dataclass(frozen=True, kw_only=True)

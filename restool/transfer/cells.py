@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from restool.data import Dataset
+from restool.data.views import WHOLE, View
 from restool.recipe import Recipe
 from restool.records import RECORD_FORMAT
 from restool.transfer.config import StudyConfig
@@ -17,7 +18,8 @@ class SourceRun:
     """One trained model. `data` is the fingerprint of the images, so a changed data set is another run.
 
     `source` is the size that the model is trained for; some of the batches may have `smaller` sizes. `resample` is how
-    sequences come to another number of steps; images have None.
+    sequences come to another number of steps; images have None. `shown` is what a record says of how images come to a
+    size, and of what training does to them at random: nothing where both are those of the first records.
     """
 
     model: str
@@ -30,6 +32,7 @@ class SourceRun:
     recipe: Recipe
     smaller: tuple[int, ...] = ()
     resample: str | None = None
+    shown: tuple[tuple[str, Any], ...] = ()
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -62,6 +65,7 @@ class SourceRun:
             **recipe,
             **({"train_sizes": self.trained_at} if self.smaller else {}),
             **({"unit": self.unit, "resample": self.resample} if self.resample else {}),
+            **dict(self.shown),
         }
 
     @property
@@ -76,12 +80,16 @@ class SourceRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One number of the grid: a source run met with a target by a protocol."""
+    """One number of the grid: a source run met with a target by a protocol.
+
+    `view` is how the test images come to the target, if not as in training.
+    """
 
     run: SourceRun
     target: int
     protocol: str
     finetune_epochs: int = 0
+    view: View | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -91,7 +99,15 @@ class Cell:
             "target": self.target,
             "protocol": self.protocol,
             "finetune_epochs": self.finetune_epochs,
+            **self._test_view,
         }
+
+    @property
+    def _test_view(self) -> dict[str, Any]:
+        if self.view is None:
+            return {}
+        in_training = WHOLE.like(dict(self.run.shown))
+        return {f"test_{name}": value for name, value in self.view.fields(in_training).items()}
 
     @property
     def key(self) -> str:
@@ -105,12 +121,21 @@ class Cell:
         where = f"{sizes} {run.unit}"
         plural = "" if self.finetune_epochs == 1 else "s"
         tuned = f" {self.finetune_epochs} epoch{plural}" if self.protocol == FINETUNE.name else ""
-        return f"{run.model} {where}, {self.protocol}{tuned}, seed {run.seed}"
+        shown = f", {self.view}" if self.view else ""
+        return f"{run.model} {where}, {self.protocol}{tuned}{shown}, seed {run.seed}"
 
 
 def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
-    """The cells of a study: for every source run its own accuracy, then targets by protocol, then fine-tuning."""
+    """The cells of a study: for every source run its own accuracy, then targets by protocol, then fine-tuning.
+
+    Zero-shot cells are repeated for every further view that images are tested in.
+
+    Args:
+        config: of the study.
+        dataset: of `StudyConfig.shown`.
+    """
     cells = []
+    others = config.other_views(dataset)
     for seed in config.seeds:
         for train in config.train:
             *smaller, source = (train,) if isinstance(train, int) else train
@@ -125,9 +150,15 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 recipe=config.recipe,
                 smaller=tuple(smaller),
                 resample=dataset.resample if dataset.dims == 1 else None,
+                shown=tuple(dataset.chosen.items()),
             )
             cells.append(Cell(run=run, target=source, protocol=SOURCE.name))
             cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in config.zero_shot]
+            for view in others:
+                cells.append(Cell(run=run, target=source, protocol=SOURCE.name, view=view))
+                cells += [
+                    Cell(run=run, target=t, protocol=name, view=view) for t in config.test for name in config.zero_shot
+                ]
             if config.finetune_epochs:
                 cells += [
                     Cell(run=run, target=target, protocol=FINETUNE.name, finetune_epochs=config.finetune_epochs)

@@ -1,7 +1,7 @@
 """What a study is: every choice that decides its results, checked before anything is read or written."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Integral
 from typing import Annotated, Any, Literal, get_args
@@ -11,7 +11,8 @@ from torch import nn
 
 from restool.aliasing import penalty
 from restool.arguments import LARGEST_SEED, LARGEST_SIZE, MOST_EPOCHS, SMALLEST_SIZE, Knob, check_knobs, require_choice
-from restool.data import Resample, dims_of, require_limit, usual
+from restool.data import Augment, Dataset, Resample, dims_of, require_limit, usual
+from restool.data.views import View, ViewChoices
 from restool.errors import ArgumentError, UsageError
 from restool.models import ModelSpec
 from restool.recipe import Recipe
@@ -41,6 +42,8 @@ class StudyConfig:
             fine-tuning starts from.
         limit: use this many training and as many test images; None for all.
         resample: how sequences come to another number of steps, see `restool.data.rates`; images do not ask.
+        views: how images come to a size; the first of several is for training and the source, all are tested.
+        augment: what training does to images at random; None for what the data set allows.
         recipe: how source models are trained, and trained on.
         zero_shot: names of the zero-shot protocols that `protocols` comes to.
 
@@ -58,11 +61,15 @@ class StudyConfig:
     protocols: Sequence[str] | Literal["all", "start"] = "all"
     limit: int | None = None
     resample: Resample = "decimate"
+    views: ViewChoices = ViewChoices()
+    augment: Augment | None = None
     recipe: Recipe = Recipe()
     zero_shot: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         require_choice("resample", self.resample, get_args(Resample))
+        if self.augment is not None:
+            require_choice("augment", self.augment, get_args(Augment))
         self._check_dims()
         sizes = usual(self.dataset)
         for name, size in (("train", sizes.train), ("test", sizes.target)):
@@ -91,6 +98,33 @@ class StudyConfig:
     def source_epochs(self) -> int:
         """Epochs of training at a source, the data set's default where none were asked for."""
         return DEFAULT_EPOCHS.get(self.dataset, OFFICIAL_EPOCHS) if self.epochs is None else self.epochs
+
+    def shown(self, dataset: Dataset) -> Dataset:
+        """The data set as it is trained on and, but for `other_views`, tested.
+
+        Raises:
+            UsageError: views or augmentation are asked of sequences, or views of what is rendered at every size.
+        """
+        if self.augment is not None and dataset.dims == 1:
+            raise ArgumentError("augment", "must be left out for sequences", self.augment)
+        if dataset.view is None and self.views:
+            kind = "sequences" if dataset.dims == 1 else "images that are rendered at every size"
+            raise UsageError(f"`crop_ratio`, `fit`, `antialias` and filters must be left out for {kind}")
+        augment = self.augment or dataset.augment
+        told = {"augment": augment} if dataset.photographs or augment != dataset.augment else {}
+        if dataset.view is None:
+            return replace(dataset, augment=augment, chosen=told)
+        view = self.views.views(dataset.view)[0]
+        return replace(
+            dataset,
+            view=view,
+            augment=augment,
+            chosen=view.fields(None if dataset.photographs else dataset.view) | told,
+        )
+
+    def other_views(self, dataset: Dataset) -> tuple[View, ...]:
+        """Further ways in which test images of `shown` come to a size."""
+        return () if dataset.view is None else self.views.views(dataset.view)[1:]
 
     def _check_dims(self) -> None:
         """Refuse a model of images for sequences, the other way round, and what sequences have no meaning for."""

@@ -118,6 +118,7 @@ def open_study(
     progress = progress if time_limit is None else Limited(progress, time_limit)
     chosen, folder = choose_device(device), ResultsFolder(Path(out))
     dataset = load(config.dataset, data_dir=data_dir, download=download, limit=config.limit, resample=config.resample)
+    dataset = config.shown(dataset)
     require_fitting(config, dataset)
     return Study(config, dataset, folder, device=chosen, method=method, progress=progress, keep_logits=keep_logits)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import torch
@@ -133,9 +134,10 @@ class Study:
         if protocol.trains:
             trained = self.trainer.trained(protocol.start(source.model, at, target), Training.of_cell(cell))
         sizes = protocol.sizes(at, target)
-        images = calibration_images(self.dataset, sizes, self.device) if protocol.recalibrates else ()
+        dataset = self.dataset if cell.view is None else replace(self.dataset, view=cell.view)
+        images = calibration_images(dataset, sizes, self.device) if protocol.recalibrates else ()
         model = protocol.apply(trained.model, at, target, calibration=images, kernels=self.kernels)
-        batches = Batches(self.dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=self.device)
+        batches = Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=self.device)
         started = time.perf_counter()
         with self.progress.activity(f"test {cell}", len(batches)) as watch:
             correct, logits = predictions(model, batches, watch.step)

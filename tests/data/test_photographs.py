@@ -11,8 +11,8 @@ from torch import Tensor
 from torchvision import transforms as v1
 
 from restool.data import Batches, Dataset, MixedBatches
-from restool.data.dataset import PARTS
-from restool.data.photographs import RATIO, SCALE, photographs
+from restool.data.dataset import PARTS, photographs
+from restool.data.photographs import RATIO, SCALE
 from restool.data.pictures import Encoded
 from restool.data.views import View
 from restool.errors import MissingDataError

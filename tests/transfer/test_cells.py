@@ -7,6 +7,7 @@ import pytest
 from example import CELL, RUN
 
 from restool.data import load
+from restool.data.views import View, ViewChoices
 from restool.recipe import Recipe
 from restool.transfer import Cell, SourceRun, StudyConfig, plan
 
@@ -20,6 +21,7 @@ OTHER = {
     "epochs": 9,
     "smaller": (12,),
     "resample": "every",
+    "shown": (("crop_ratio", 0.9),),
 }
 OTHER_RECIPE = {
     "alias_after": 0.5,
@@ -33,7 +35,7 @@ OTHER_RECIPE = {
     "precision": "bfloat16",
     "weight_decay": 1e-9,
 }
-OTHER_CELL = {"target": 33, "protocol": "as-is", "finetune_epochs": 1}
+OTHER_CELL = {"target": 33, "protocol": "as-is", "finetune_epochs": 1, "view": View(crop_ratio=0.9)}
 
 
 def test_the_key_of_an_example_never_changes():
@@ -69,7 +71,7 @@ def test_a_rate_is_the_same_whether_written_as_1_or_as_1_0(lab):
 def test_the_fields_of_a_cell_are_flat_and_complete_but_for_later_ones_that_are_as_usual(later):
     run = replace(RUN, recipe=replace(RUN.recipe, **later))
     told = {field.name: getattr(run, field.name) for field in fields(SourceRun)}
-    del told["recipe"], told["smaller"], told["resample"]
+    del told["recipe"], told["smaller"], told["resample"], told["shown"]
     told |= {"alias_penalty": "none", "batch_size": 64, "learning_rate": 0.01, **later}
     assert replace(CELL, run=run).fields == {**told, "target": 32, "protocol": "requery", "finetune_epochs": 0}
 
@@ -134,3 +136,22 @@ def test_another_limit_is_another_run():
     more = plan(StudyConfig(model="flexnet[2,2]", limit=21), load("gabors", limit=21))
     assert not {cell.key for cell in few} & {cell.key for cell in more}
     assert few[0].run.data != more[0].run.data
+
+
+def test_a_view_is_told_where_it_is_not_as_usual_and_of_a_test_where_it_is_not_as_in_training():
+    small = replace(load("gabors", limit=20), native_size=32, view=View(crop_ratio=1.0))  # as one of stored squares
+    plain = StudyConfig(test=(32,), protocols=["requery"])
+    typed = StudyConfig(test=(32,), protocols=["requery"], views=ViewChoices(crop_ratios=(1.0,)), augment="none")
+    assert [c.key for c in plan(typed, typed.shown(small))] == [c.key for c in plan(plain, plain.shown(small))]
+    chosen = ViewChoices(fit="pad", crop_ratios=(0.5, 1.0), antialias=(True, False))
+    config = StudyConfig(test=(32,), protocols=["requery"], views=chosen, augment="flip", finetune_epochs=1)
+    cells = plan(config, config.shown(small))
+    of_run = {"fit": "pad", "crop_ratio": 0.5, "augment": "flip"}
+    assert all(cell.fields.items() >= of_run.items() for cell in cells)
+    told = [{name: value for name, value in cell.fields.items() if name.startswith("test_")} for cell in cells]
+    of_tests = [{}, {"test_antialias": "off"}, {"test_crop_ratio": 1.0}]
+    of_tests.append({"test_crop_ratio": 1.0, "test_antialias": "off"})
+    ways = [("source", {}), ("requery", {}), ("finetune", {})]
+    ways += [(protocol, view) for view in of_tests[1:] for protocol in ("source", "requery")]
+    found = sorted([cell.protocol, str(view)] for cell, view in zip(cells, told, strict=True))
+    assert found == sorted([protocol, str(view)] for protocol, view in ways)
