@@ -138,10 +138,11 @@ def _named(name: str, unit: str, estimate: evidence.Estimate) -> dict[str, float
 
 
 def protocol_rank(protocol: str) -> int:
-    """Place of a protocol in tables and figures."""
-    if protocol == "finetune":
+    """Place of a protocol in tables and figures, whatever view it was tested in."""
+    name = protocol.split(", ")[0]
+    if name == "finetune":
         return len(PROTOCOLS) + 1
-    return PROTOCOLS.index(protocol) if protocol in PROTOCOLS else len(PROTOCOLS)
+    return PROTOCOLS.index(name) if name in PROTOCOLS else len(PROTOCOLS)
 
 
 def _read_row(path: Path) -> dict[str, Any]:

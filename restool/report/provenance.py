@@ -36,6 +36,7 @@ def commands(part: pd.DataFrame) -> list[str]:
     found = []
     for epochs in tuned or [0]:
         targets = part[part["finetune_epochs"] == epochs] if epochs else zero_shot
+        targets = targets[~targets["protocol"].str.startswith("source")]
         ways = [way.split(", ") for way in dict.fromkeys(zero_shot["protocol"])]
         settings = _settings(part)
         options = settings | {
