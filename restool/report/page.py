@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from restool.report import diagnosis, portraits, provenance
+from restool.report import diagnosis, portrait, portraits, provenance
 from restool.report.columns import names
 from restool.report.diagnosis import Diagnosed, read_diagnoses
 from restool.report.figures import render
@@ -113,7 +113,7 @@ def _diagnosis(found: Diagnosed) -> Section:
     ]
     if kernels := found["kernels"]:
         source, target = found["source"], found["target"]
-        numbers = portraits.table(kernels, source, target)
+        numbers = portrait.table(kernels, source, target)
         shown = [[str(name) for name in numbers], *numbers.map(_short).to_numpy().tolist()]
         figure = portraits.draw(kernels, source, target)
         told = f"Learned kernels from shallow to deep, and their energy by frequency: {heading}"
