@@ -96,9 +96,16 @@ def _section(group: Group, figures: dict[str, Figure], records: pd.DataFrame) ->
     if (group.curves["targets"] > 1).any():
         tables.append(Table("Along the curve", CURVES, curve_rows(group.curves), 2))
     if len(group.consistency):
-        tables.append(Table("Consistency with the source", CONSISTENCY, consistency_rows(group.consistency), 2))
+        tables.append(
+            Table(
+                "Consistency with the source",
+                CONSISTENCY.format(noun=group.noun),
+                consistency_rows(group.consistency),
+                2,
+            )
+        )
     if seconds := provenance.seconds(records):
-        tables.append(Table("Time", provenance.SECONDS, seconds, 3))
+        tables.append(Table("Time", provenance.SECONDS.format(noun=group.noun), seconds, 3))
     return Section(group.heading, caption(group), pictures, tables, provenance.commands(records))
 
 
