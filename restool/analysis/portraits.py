@@ -8,7 +8,7 @@ from restool.aliasing import frequency_bounds
 from restool.correlation import FactoredKernel
 from restool.modules import named_layers
 from restool.nn import ContinuousConv
-from restool.report.portraits import Portrait
+from restool.report.portrait import Portrait
 
 PICTURES = 3
 FINER = 2
@@ -20,28 +20,30 @@ POINTS = 129
 
 @torch.no_grad()
 def portraits(model: nn.Module, source: int, target: int) -> list[Portrait]:
-    """A portrait of every continuous layer of an image model, in the model's order; of a model without any, none.
+    """A portrait of every continuous layer, in the model's order; of a model without any, none.
 
     Args:
         model: trained at `source`.
-        source: pixels of the image side in training.
-        target: the same, of the images to come.
+        source: pixels of the image side (or steps) in training.
+        target: the same, of the images or sequences to come.
     """
-    layers = [(name, layer) for name, layer in named_layers(model, ContinuousConv) if not layer.causal]
     bounds = frequency_bounds(model)
     fine = FINER * max(source, target)
+    layers = named_layers(model, ContinuousConv)
     return [_portrait(name, layer, source, fine, bounds.get(name)) for name, layer in layers]
 
 
 def _portrait(name: str, layer: ContinuousConv, source: int, fine: int, bound: float | None) -> Portrait:
-    height, width = layer.factored((source, source)).basis.shape[1:]
-    whole = layer.uncropped().factored((fine, fine))
-    frequencies, above = energy_above(layer.factored((fine, fine)), fine)
+    dims = layer.kernel.dims
+    taps = tuple(layer.factored([source] * dims).basis.shape[1:])
+    whole = layer.uncropped().factored([fine] * dims)
+    frequencies, above = energy_above(layer.factored([fine] * dims), fine)
+    pictures = _pictures(whole)
     return Portrait(
         layer=name,
-        pictures=_pictures(whole),
-        covered=(2 * height / source, 2 * width / source),
-        taps=(height, width),
+        pictures=pictures * fine / source if layer.causal else pictures,
+        covered=tuple(2 * n / source for n in taps),
+        taps=taps,
         frequencies=frequencies,
         above=above,
         bound=bound,
@@ -62,16 +64,17 @@ def energy_above(kernel: FactoredKernel, pixels: int) -> tuple[np.ndarray, np.nd
     With C = sum over channel pairs of c c^T = S^T S and B the transforms of the basis, energy at f is |S B(f)|^2.
 
     Args:
-        kernel: on the grid of `pixels` over two units.
+        kernel: on the grid of `pixels` (or steps) over two units.
         pixels: of that grid.
     """
     pairs = kernel.coefficients.flatten(0, 1).double()
     values, vectors = torch.linalg.eigh(pairs.T @ pairs)
     mixed = torch.einsum("h,gh,g...->h...", values.clamp(min=0).sqrt(), vectors, kernel.basis.double())
     points = PADDED * pixels
-    energy = torch.fft.fft2(mixed, s=(points, points)).abs().square().sum(0)
+    axes = list(range(1, mixed.dim()))
+    energy = torch.fft.fftn(mixed, s=[points] * len(axes), dim=axes).abs().square().sum(0)
     along = torch.fft.fftfreq(points, d=2 / pixels, dtype=torch.float64).abs()
-    radius = torch.maximum(along[:, None], along)
+    radius = torch.stack(torch.meshgrid([along] * len(axes), indexing="ij")).amax(0)
     frequencies = np.linspace(0, pixels / 4, POINTS)
     return frequencies, _share_above(energy.cpu(), radius, frequencies)
 

@@ -25,7 +25,7 @@ def compare(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether B is better or worse than A, from their records, paired by seed and test image.
+    """Say whether B is better or worse than A, from their records, paired by seed and test image or sequence.
 
     restool compare results/demo:alias_penalty=spectral,protocol=requery protocol=resize
     restool compare results/old results/new --fail-below -1

@@ -40,10 +40,11 @@ def evaluate(
 
 def _print(rows: list[dict[str, Any]], unit: str) -> None:
     """The source, then a line for every protocol and target."""
-    from restool.report.groups import points
+    from restool.report.groups import noun_of, points
 
     width = max(len(row["protocol"]) for row in rows)
-    print(f"Percent of {rows[0]['n']} test images; in points, with its 95 % interval: the difference from the source.")
+    tested = f"{rows[0]['n']} test {noun_of(unit)}s"
+    print(f"Percent of {tested}; in points, with its 95 % interval: the difference from the source.")
     for row in rows:
         line = f"{row['protocol']:{width}}  {row['target']:3d} {unit}  {row['accuracy_percent']:5.1f}"
         if "difference_points" in row:

@@ -131,7 +131,7 @@ Limit = Annotated[
     int | None,
     _measured(
         "--limit",
-        "Use N training and N test images, for a quick look.",
+        "Use N training and N test images or sequences, for a quick look.",
         "N",
         parser=whole_number,
         show_default="all",

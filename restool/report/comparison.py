@@ -14,7 +14,7 @@ from restool.evidence import SIGNIFICANT, Estimate
 from restool.recipe import LATER
 from restool.report.columns import MEASURED
 from restool.report.frame import decoded, read_records, setting_columns
-from restool.report.groups import plural, points, told_p, unit_of
+from restool.report.groups import noun_of, plural, points, told_p, unit_of
 
 PLACES = ["source", "target"]
 """Two cells are compared where these are equal, unless a condition names them."""
@@ -85,7 +85,7 @@ class Comparison:
         mean: second minus first, averaged over the cells (but for those at the source, where there are others).
         cells: so many.
         seeds: that all of them have on both sides.
-        images: test images.
+        images: test images, or sequences.
         unit: what sizes count.
         left_out: records without a partner on the other side.
     """
@@ -101,6 +101,11 @@ class Comparison:
     left_out: int
 
     @property
+    def noun(self) -> str:
+        """What was tested: image or sequence."""
+        return noun_of(self.unit)
+
+    @property
     def is_real(self) -> bool:
         """Whether the mean difference is significant."""
         return self.mean.p < SIGNIFICANT
@@ -109,7 +114,7 @@ class Comparison:
     def verdict(self) -> str:
         """The mean difference in one sentence."""
         value, low, high = (points(100 * part) for part in (self.mean.mean, self.mean.low, self.mean.high))
-        counts = f"{plural(self.seeds, 'seed')}, {self.images:,} test images, {plural(self.cells, 'cell')}"
+        counts = f"{plural(self.seeds, 'seed')}, {self.images:,} test {self.noun}s, {plural(self.cells, 'cell')}"
         told = f"{value} points, 95 % interval {low} to {high}; {counts}; p {told_p(self.mean.p)}"
         again = "" if self.seeds > 1 else " One seed tells nothing of another training."
         if not self.is_real:
@@ -230,4 +235,5 @@ def _require_same_images(one: pd.DataFrame, two: pd.DataFrame) -> None:
     for name in [name for name in IMAGES if name in one or name in two]:
         values = {_told(found, name) for records in (one, two) for found in records[name]}
         if len(values) > 1:
-            raise UsageError(f"both sides must be tested on the same images, but {name} is {', '.join(sorted(values))}")
+            told = f"{noun_of(unit_of(one.iloc[0].to_dict()))}s, but {name} is {', '.join(sorted(values))}"
+            raise UsageError(f"both sides must be tested on the same {told}")

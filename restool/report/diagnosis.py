@@ -1,7 +1,7 @@
 """Diagnoses in a results folder: read, as tables and as a figure.
 
 A diagnosis is one JSON file, `diagnoses/CHECKPOINT-to-SIZEpx.json` (or `steps`): what `restool.diagnosis.as_plain`
-gives, the settings of the model, and its kernels (see `restool.report.portraits`).
+gives, the settings of the model, and its kernels (see `restool.report.portrait`).
 """
 
 import json
@@ -18,7 +18,7 @@ from restool.files import write_files
 from restool.report.columns import names
 from restool.report.figures import STYLE, as_files
 from restool.report.groups import points, told_settings, unit_of
-from restool.report.portraits import Portrait
+from restool.report.portrait import Portrait
 
 DIAGNOSIS_FORMAT = 1
 Diagnosed = dict[str, Any]

@@ -65,7 +65,7 @@ def write_tensorboard(out: Path, to: Path) -> list[Path]:
     folders = []
     for group in split(summarise(records), curves(records)):
         for (source, label), cells in group.cells.groupby(["source", "label"], sort=False):
-            name = re.sub(r"[^a-z0-9.+]+", "-", f"{label}-from-{source}-px".lower())
+            name = re.sub(r"[^a-z0-9.+]+", "-", f"{label}-from-{source}-{group.unit}".lower())
             folders.append(to / group.slug / name)
             writer = Writer(DirectoryOutput(str(folders[-1])))
             for row in cells.to_dict("records"):

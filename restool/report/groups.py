@@ -104,7 +104,7 @@ def row_label(row: Row) -> str:
     if row["finetune_epochs"] == 0:
         return row["protocol"]
     extra = [name for name in map(str, row) if name.startswith("finetune_") and name != "finetune_epochs"]
-    told = [_phrase(name.removeprefix("finetune_"), row[name]) for name in extra]
+    told = [_phrase(name.removeprefix("finetune_"), row[name], noun_of(unit_of(row))) for name in extra]
     return ", ".join([plural(row["finetune_epochs"], "epoch"), *filter(None, told)])
 
 
@@ -164,16 +164,16 @@ def span(counts: "pd.Series[int]", noun: str) -> str:
 
 def told_settings(settings: Mapping[str, Any]) -> list[str]:
     """The settings of one model that a heading tells, and those that are not default, in words."""
-    named = [name for name in [*NAMED[2:], *LATER] if name in settings]
-    return list(filter(None, (_phrase(name, settings[name]) for name in named)))
+    return _phrases(settings, [name for name in [*NAMED[2:], *LATER] if name in settings])
 
 
 def _phrases(values: Row, names: list[str]) -> list[str]:
-    return list(filter(None, (_phrase(name, values[name]) for name in names)))
+    noun = noun_of(unit_of(values))
+    return list(filter(None, (_phrase(name, values[name], noun) for name in names)))
 
 
-def _phrase(name: str, value: Any) -> str:
-    """One setting in words; a limit that is not set says nothing."""
+def _phrase(name: str, value: Any, noun: str) -> str:
+    """One setting in words, of models of images or sequences; a limit that is not set says nothing."""
     value = LATER.get(name, value) if bool(pd.isna(value)) else value
     missing = bool(pd.isna(value))
     match name:
@@ -182,7 +182,7 @@ def _phrase(name: str, value: Any) -> str:
         case "epochs" if not missing:
             return plural(value, "epoch")
         case "limit":
-            return "" if missing else f"limited to {plural(value, 'image')}"
+            return "" if missing else f"limited to {plural(value, noun)}"
         case "train_sizes":
             return "" if missing else f"trained at {value}"
         case "unit":

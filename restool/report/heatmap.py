@@ -134,7 +134,7 @@ def _subtitle(group: Group) -> str:
     single = len(sources) == 1
     trained = f"trained at {_source_name(group, sources[0], 'accuracy ')}" if single else "source accuracy in brackets"
     mean = "mean of " if group.cells["seeds"].max() > 1 else ""
-    return f"{trained}, {span(group.cells['n'], 'test image')}, {mean}{seeds}"
+    return f"{trained}, {span(group.cells['n'], f'test {group.noun}')}, {mean}{seeds}"
 
 
 def _sections(group: Group) -> list[Section]:

@@ -45,10 +45,10 @@ def draw_lines(group: Group) -> Figure | None:
         shown = {line.get_label(): line for ax in panels for line in ax.get_lines()}
         order = [label for label in [*styles, SOURCE] if label in shown]
         figure.legend([shown[label] for label in order], order, loc="outside right center", frameon=False)
-        images, seeds = span(group.cells["n"], "test image"), span(group.cells["seeds"], "seed")
+        tested, seeds = span(group.cells["n"], f"test {group.noun}"), span(group.cells["seeds"], "seed")
         heading = textwrap.wrap(group.heading, int(13 * figure.get_figwidth()))
         chosen = "" if len(sources) == len(found) else f"{len(sources)} of {len(found)} sources, "
-        told = "\n".join([*heading, f"{chosen}{images}, {seeds}; bands are 95 % intervals"])
+        told = "\n".join([*heading, f"{chosen}{tested}, {seeds}; bands are 95 % intervals"])
         figure.suptitle(told, x=0.01, ha="left", fontsize=9.5, parse_math=False)
     return figure
 

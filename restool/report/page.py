@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from restool.report import diagnosis, portraits, provenance
+from restool.report import diagnosis, portrait, portraits, provenance
 from restool.report.columns import names
 from restool.report.diagnosis import Diagnosed, read_diagnoses
 from restool.report.figures import render
@@ -96,9 +96,16 @@ def _section(group: Group, figures: dict[str, Figure], records: pd.DataFrame) ->
     if (group.curves["targets"] > 1).any():
         tables.append(Table("Along the curve", CURVES, curve_rows(group.curves), 2))
     if len(group.consistency):
-        tables.append(Table("Consistency with the source", CONSISTENCY, consistency_rows(group.consistency), 2))
+        tables.append(
+            Table(
+                "Consistency with the source",
+                CONSISTENCY.format(noun=group.noun),
+                consistency_rows(group.consistency),
+                2,
+            )
+        )
     if seconds := provenance.seconds(records):
-        tables.append(Table("Time", provenance.SECONDS, seconds, 3))
+        tables.append(Table("Time", provenance.SECONDS.format(noun=group.noun), seconds, 3))
     return Section(group.heading, caption(group), pictures, tables, provenance.commands(records))
 
 
@@ -113,7 +120,7 @@ def _diagnosis(found: Diagnosed) -> Section:
     ]
     if kernels := found["kernels"]:
         source, target = found["source"], found["target"]
-        numbers = portraits.table(kernels, source, target)
+        numbers = portrait.table(kernels, source, target)
         shown = [[str(name) for name in numbers], *numbers.map(_short).to_numpy().tolist()]
         figure = portraits.draw(kernels, source, target)
         told = f"Learned kernels from shallow to deep, and their energy by frequency: {heading}"

@@ -97,7 +97,7 @@ def machines(records: pd.DataFrame) -> list[list[str]]:
 
 
 SECONDS = (
-    "Seconds on the clock per 1,000 test images, median over seeds, data included, and whatever else the machine did. "
+    "Seconds on the clock per 1,000 test {noun}s, median over seeds, data included, and whatever else the machine did. "
     "`restool bench eval` measures speed."
 )
 

@@ -35,7 +35,7 @@ def markdown(groups: Sequence[Group]) -> str:
         if (group.curves["targets"] > 1).any():
             sections += [CURVES, aligned(curve_rows(group.curves))]
         if len(group.consistency):
-            sections += [CONSISTENCY, aligned(consistency_rows(group.consistency))]
+            sections += [CONSISTENCY.format(noun=group.noun), aligned(consistency_rows(group.consistency))]
     return "\n\n".join(sections) + "\n"
 
 
@@ -84,9 +84,8 @@ def comparison(found: Comparison) -> str:
                 *(told_p(row[name]).removeprefix("= ") for name in ("p", "p_holm")),
             ]
         )
-    sides = (
-        f"A is {found.first}, B is {found.second}. Accuracy in percent; B - A paired by seed and test image. {INTERVAL}"
-    )
+    sides = f"A is {found.first}, B is {found.second}. Accuracy in percent; B - A paired by seed and test {found.noun}."
+    sides += f" {INTERVAL.format(noun=found.noun)}"
     left = f" Without a partner: {plural(found.left_out, 'record')}." if found.left_out else ""
     return "\n\n".join([found.verdict, f"{sides} {MARK}{left}", aligned(table, left=len(places))])
 
@@ -94,14 +93,15 @@ def comparison(found: Comparison) -> str:
 def caption(group: Group) -> str:
     """What the numbers of a group mean, in sentences."""
     measured = group.cells if group.targets else group.sources
-    seeds, images = span(measured["seeds"], "seed"), span(measured["n"], "test image")
-    text = f"Accuracy in percent on {images}, {seeds}"
+    seeds, tested = span(measured["seeds"], "seed"), span(measured["n"], f"test {group.noun}")
+    text = f"Accuracy in percent on {tested}, {seeds}"
     if group.targets:
-        text += "; in brackets the difference from the source accuracy in percentage points, paired by seed and image"
+        text += "; in brackets the difference from the source accuracy in percentage points, paired by seed and "
+        text += group.noun
     else:
         at_source = [f"{accuracy(row)} at {row['source']} {group.unit}" for row in group.sources.to_dict("records")]
         text += f": {', '.join(at_source)}. No other resolution has been measured yet"
-    text += f". {INTERVAL}"
+    text += f". {INTERVAL.format(noun=group.noun)}"
     if group.targets:
         text += f" {MARK} Blank: not measured."
     return f"{text} Settings: {group.settings}." if group.settings else text
@@ -142,7 +142,7 @@ def consistency_rows(consistency: pd.DataFrame) -> list[list[str]]:
 
 
 CONSISTENCY = (
-    "Consistency with the model's own answers at the source. Agreement: percent of test images answered alike; "
+    "Consistency with the model's own answers at the source. Agreement: percent of test {noun}s answered alike; "
     "divergence: mean KL divergence of the output distribution from that at the source, in nats; overconfidence: mean "
     "confidence minus accuracy, in points; ECE: expected calibration error (15 bins), in points, which is never below "
     "the overconfidence and has no interval, for it is biased upward. In brackets the same at the source."
@@ -153,7 +153,7 @@ CURVES = (
     "the difference with the size, with its bootstrap interval. Of the seeds that all targets have."
 )
 INTERVAL = (
-    "After ± half of the 95 % interval: over seeds and test images together; for one seed over test images alone, "
+    "After ± half of the 95 % interval: over seeds and test {noun}s together; for one seed over test {noun}s alone, "
     "which tells nothing of another training."
 )
 MARK = "n.s.: not significant, p at least 0.05 after Holm's correction for all cells of the table."

@@ -10,7 +10,19 @@ from restool.files import write_files
 from restool.recipe import DEFAULTS
 from restool.report import curves, summarise
 from restool.report.figures import as_files
-from restool.report.groups import Group, Row, accuracy, judged, plural, points, row_label, span, unit_of, with_labels
+from restool.report.groups import (
+    Group,
+    Row,
+    accuracy,
+    judged,
+    noun_of,
+    plural,
+    points,
+    row_label,
+    span,
+    unit_of,
+    with_labels,
+)
 from restool.report.heatmap import draw
 from restool.report.tables import CURVES, INTERVAL, aligned, curve_rows, fewer
 from restool.studies.spec import Published, StudyFile, Sweep
@@ -47,7 +59,11 @@ def page(study: StudyFile, records: pd.DataFrame, summary: pd.DataFrame, along: 
     sections += [f"![{study.name}: difference from the source accuracy](study.png)"] if pictured else []
     sections += ["## What was run", _settings(study, records)]
     if len(summary):
-        sections += ["## Measured", CAPTION, aligned(_measured(summary), left=3)]
+        sections += [
+            "## Measured",
+            CAPTION.format(noun=noun_of(_unit(study.sweeps[0]))),
+            aligned(_measured(summary), left=3),
+        ]
         if (along["targets"] > 1).any():
             sections += [CURVES, aligned(curve_rows(along, ["sweep"]), left=3)]
         beside = [line for entry in study.published for line in _beside(entry, summary)]
@@ -60,7 +76,7 @@ def page(study: StudyFile, records: pd.DataFrame, summary: pd.DataFrame, along: 
 
 
 CAPTION = (
-    "Percent; at a target the difference from the source accuracy in points, paired by seed and image, or, after "
+    "Percent; at a target the difference from the source accuracy in points, paired by seed and {noun}, or, after "
     f"fine-tuning, the accuracy. {INTERVAL} n.s.: not significant, p at least 0.05 after Holm's correction for all "
     "cells of the sweep. Blank: not measured."
 )

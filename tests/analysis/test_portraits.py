@@ -13,7 +13,8 @@ from restool.analysis.portraits import energy_above, portraits
 from restool.kernels import SIREN, GaussianMask, MAGNet
 from restool.models import build_model
 from restool.nn import ContinuousConv
-from restool.report.portraits import table, write_portraits
+from restool.report.portrait import table
+from restool.report.portraits import write_portraits
 
 SOURCE, TARGET = 8, 12
 
@@ -79,5 +80,5 @@ def test_files_hold_the_table(tmp_path):
     pd.testing.assert_frame_equal(rows, table(found, SOURCE, TARGET))
 
 
-def test_a_model_without_continuous_kernels_of_images_has_none():
+def test_a_model_without_continuous_kernels_has_none():
     assert portraits(build_model("flexnet[3,4]-conv3", reference_size=8), 8, 16) == []

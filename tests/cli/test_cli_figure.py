@@ -34,6 +34,20 @@ def test_the_kernels_of_a_checkpoint_are_drawn(restool, here):
     assert restool("figure", "kernels", "model.safetensors", "--to", "3").status == 2
 
 
+def test_causal_kernels_are_drawn_at_twice_the_steps_of_training_and_others_are_refused(restool, here):
+    for name, model in (("causal", "flextcn[2]"), ("recurrent", "dilrnn")):
+        spec = ModelSpec(model, 9, 1, reference_size=16)
+        save_checkpoint(here / f"{name}.safetensors", Checkpoint(spec=spec, model=spec.build().state_dict()))
+    usual, typed = (
+        json.loads(restool("figure", "kernels", "causal.safetensors", *to, "--out", "out", "--json").out)["rows"]
+        for to in ((), ("--to", "32"))
+    )
+    assert usual == typed
+    assert [row["layer"] for row in usual] == ["blocks.0.conv1", "blocks.0.conv2"]
+    answer = restool("figure", "kernels", "recurrent.safetensors")
+    assert answer.message == "recurrent.safetensors must have continuous kernels, but dilrnn has none"
+
+
 def test_the_training_of_checkpoints_is_drawn(restool, swept, here):
     (checkpoint,) = (swept / "checkpoints").iterdir()
     printed = json.loads(restool("figure", "training", checkpoint, checkpoint, "--out", "out", "--json").out)

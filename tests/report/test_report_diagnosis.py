@@ -7,7 +7,7 @@ import pytest
 
 from restool.errors import UsageError
 from restool.report import diagnosis, write_report
-from restool.report.portraits import Portrait
+from restool.report.portrait import Portrait
 
 LAYER = {
     "layer": "stem",

@@ -1,6 +1,7 @@
 """Sequences in studies: their cells say steps, models and data sets must fit, and a permutation is never resampled."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,8 @@ from restool.data import Batches, load
 from restool.errors import ArgumentError, UsageError
 from restool.models import ModelSpec
 from restool.recipe import Recipe
-from restool.report import write_report
+from restool.report import compare, parse_sides, write_report
+from restool.report.tables import comparison
 from restool.transfer import StudyConfig, evaluate_model, plan
 from restool.transfer.fitting import require_fitting
 
@@ -49,6 +51,19 @@ def test_a_sweep_of_sequences_is_told_in_steps(swept):
     page = (swept / "report.html").read_text("utf-8")
     assert " px" not in page.replace("48px", "")
     assert "target resolution, steps" in page
+    for written in (text, (swept / "table.tex").read_text(), page):
+        assert "limited to 32 sequences" in written
+        assert "on 32 test sequences" in written
+        assert "paired by seed and sequence" in written
+        assert not re.search(r"\w images?[ ,.;:]", written)
+
+
+def test_a_comparison_of_sequences_is_paired_by_sequence(swept):
+    found = compare(*parse_sides(f"{swept}:protocol=requery", "protocol=resize"))
+    assert "1 seed, 32 test sequences, 2 cells" in found.verdict
+    told = comparison(found)
+    assert "paired by seed and test sequence. After ± half of the 95 % interval: over seeds and test sequences" in told
+    assert "image" not in told
 
 
 def test_the_cells_of_images_say_neither_unit_nor_resampling():
