@@ -10,7 +10,7 @@ dataclass whose fields carry a `Knob` is a panel too, so a new field of `restool
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import partial, wraps
@@ -69,9 +69,11 @@ def takes_panels(command: Callable[..., None]) -> Callable[..., None]:
     return typed
 
 
-def option(panel: str | None, name: str, text: str, metavar: str = "", **more: Any) -> Any:
-    """An option in a panel of the help; one without a value has no metavar."""
-    return typer.Option(name, help=text, metavar=metavar, rich_help_panel=panel, **more)
+def option(
+    panel: str | None, name: str, text: str, metavar: str = "", *, names: Sequence[str] = (), **more: Any
+) -> Any:
+    """An option in a panel of the help, perhaps with further names; one without a value has no metavar."""
+    return typer.Option(name, *names, help=text, metavar=metavar, rich_help_panel=panel, **more)
 
 
 def _parameters(panel: Any) -> list[inspect.Parameter]:
