@@ -17,7 +17,7 @@ from restool.nn import ContinuousConv
 
 CPU = torch.device("cpu")
 LAYER = LayerBench(
-    dims=1, sizes=(9, 12), widths=parse_widths("initial,whole"), batch=3, channels=(2, 3), candidates=METHODS
+    dims=1, sizes=(9, 12), widths=parse_widths("0.3,whole"), batch=3, channels=(2, 3), candidates=METHODS
 )
 STEP = StepBench(model="flextcn[4]", sizes=(12,), widths=parse_widths("initial"), batch=3, candidates=METHODS)
 LSTM = replace(STEP, model="r-lstm")
@@ -34,8 +34,8 @@ def test_a_causal_layer_is_measured_at_every_length_beside_conv1d(round_machine,
     assert [row["candidate"] for row in found] == ["conv1d", *METHODS] * 4
     places = [(row["sigma"], row["size"], row["unit"], row["taps"]) for row in found[:: 1 + len(METHODS)]]
     assert places == [
-        (sigma, n, "steps", n if sigma == "whole" else 1) for sigma in ("initial", "whole") for n in (9, 12)
-    ]
+        ("0.3", 9, "steps", 3), ("0.3", 12, "steps", 4), ("whole", 9, "steps", 9), ("whole", 12, "steps", 12),
+    ]  # fmt: skip
     assert all(row["errors"]["output"] < 1e-5 for row in found)
     assert {row["chosen"] for row in found if row["candidate"] == "auto"} <= {*METHODS} - {"auto"}
 
@@ -69,7 +69,7 @@ def test_a_wrong_system_or_layer_is_caught(round_machine, one_call, monkeypatch)
         rows(LSTM, round_machine, one_call)
     monkeypatch.setattr(ContinuousConv, "forward", lambda self, signal: convolved(self, signal).roll(1, 2))
     for bench, place in ((STEP, r"flextcn\[4\], 12"), (LAYER, "9")):
-        with pytest.raises(InaccurateError, match=f"^candidate auto is wrong at {place} steps, sigma initial: output"):
+        with pytest.raises(InaccurateError, match=f"^candidate auto is wrong at {place} steps, sigma .*: output"):
             rows(bench, round_machine, one_call)
 
 
