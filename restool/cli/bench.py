@@ -12,7 +12,7 @@ from restool.cli.command import Command
 from restool.cli.option import option
 from restool.cli.output import print_files, print_json
 from restool.cli.panels import DeviceChoice, Json, takes_panels
-from restool.cli.parsing import names, sizes, whole_number
+from restool.cli.parsing import model_names, names, sizes, whole_number
 from restool.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -27,16 +27,19 @@ _measured = partial(option, "What to measure")
 _running = partial(option, "How to measure")
 
 Sizes = Annotated[str, _measured("--size", "Pixels: 32, or 16,32,64, or 16..48:8.", "SIZES")]
+Lengths = Annotated[
+    str,
+    _measured("--size", "Pixels, or steps of a sequence: 32, or 16,32,64, or 16..48:8.", "SIZES", names=["--length"]),
+]
 Widths = Annotated[
     str, _measured("--sigma", "Mask widths: initial (0.075), whole (no crop) or numbers, such as 0.1,0.3.", "WIDTHS")
 ]
-Batch = Annotated[int, _measured("--batch", "Images a call.", "N", parser=whole_number)]
-Model = Annotated[str, _measured("--model", "See `restool ls models`.", "NAME")]
+Batch = Annotated[int, _measured("--batch", "Images or sequences a call.", "N", parser=whole_number)]
 Candidates = Annotated[
     str | None,
     _measured(
         "--candidates",
-        "Methods such as auto,dft; conv2d of the sampled kernel always takes part.",
+        "Methods for continuous kernels, such as auto,dft; the plain way always takes part.",
         "NAMES",
         show_default="all",
     ),
@@ -73,7 +76,8 @@ class Running:
 def layer(
     running: Running,
     budget: Budget,
-    size: Sizes = "32",
+    dims: Annotated[int, _measured("--dims", "2 for images, 1 for sequences.", "N", parser=whole_number)] = 2,
+    size: Lengths = "32",
     sigma: Widths = "0.3",
     batch: Batch = 64,
     channels: Annotated[str, _measured("--channels", "24, or in and out: 24:48.", "N")] = "24",
@@ -82,7 +86,7 @@ def layer(
     candidate: Own = None,
     as_json: Json = False,
 ) -> None:
-    """One continuous convolution by every method, beside conv2d of the sampled kernel.
+    """One continuous convolution by every method, beside conv2d (or conv1d) of the sampled kernel.
 
     restool bench layer --size 16,32,64 --sigma 0.3 --candidate mine.layers:make
     """
@@ -90,6 +94,7 @@ def layer(
     from restool.bench.work.layer import LayerBench
 
     chosen = LayerBench(
+        dims=dims,
         sizes=sizes(size, "size"),
         widths=parse_widths(sigma),
         batch=batch,
@@ -106,8 +111,8 @@ def layer(
 def step(
     running: Running,
     budget: Budget,
-    model: Model = "flexnet-7",
-    size: Sizes = "16",
+    model: Annotated[str, _measured("--model", "One or several, see `restool ls models`.", "NAMES")] = "flexnet-7",
+    size: Lengths = "16",
     sigma: Widths = "initial",
     batch: Batch = 64,
     memory: Annotated[bool, _measured("--memory", "Also peak memory, in a new process each.")] = False,
@@ -118,25 +123,30 @@ def step(
     candidate: Own = None,
     as_json: Json = False,
 ) -> None:
-    """A training step of a model by every method, beside conv2d of the sampled kernels.
+    """A training step by every method, beside conv2d (or conv1d) of the sampled kernels or a plain loop over steps.
 
     restool bench step --model flexnet-7 --size 16,32 --sigma initial,0.3,whole --candidates auto
+
+    restool bench step --model flextcn-2,r-lstm,cornn --length 784
     """
     from restool.bench.work.candidates import parse_candidates, parse_widths
-    from restool.bench.work.step import StepBench
+    from restool.bench.work.step import StepBench, StepBenches
 
-    chosen = StepBench(
-        model=model,
-        sizes=sizes(size, "size"),
-        widths=parse_widths(sigma),
-        batch=batch,
-        candidates=parse_candidates(candidates),
-        penalties=names(penalties) if penalties else (),
-        own=tuple(candidate or ()),
-        memory=memory,
-        threads=running.threads,
-    )
-    _run(chosen, running, budget, as_json)
+    benches = [
+        StepBench(
+            model=name,
+            sizes=sizes(size, "size"),
+            widths=parse_widths(sigma),
+            batch=batch,
+            candidates=parse_candidates(candidates),
+            penalties=names(penalties) if penalties else (),
+            own=tuple(candidate or ()),
+            memory=memory,
+            threads=running.threads,
+        )
+        for name in model_names(model)
+    ]
+    _run(benches[0] if len(benches) == 1 else StepBenches(benches), running, budget, as_json)
 
 
 @bench.command("eval", cls=Command)
@@ -144,7 +154,7 @@ def step(
 def evaluation(
     running: Running,
     budget: Budget,
-    model: Model = "flexnet-7",
+    model: Annotated[str, _measured("--model", "See `restool ls models`.", "NAME")] = "flexnet-7",
     source: Annotated[int, _measured("--source", "Pixels it was trained at.", "N", parser=whole_number)] = 16,
     size: Sizes = "28..36:4",
     sigma: Widths = "0.3",

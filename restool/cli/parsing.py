@@ -1,5 +1,6 @@
 """What is typed, as values: numbers, lists and ranges of numbers, names."""
 
+import re
 from collections.abc import Sequence
 
 import typer
@@ -30,6 +31,11 @@ def number(text: str) -> float:
 def names(text: str) -> tuple[str, ...]:
     """Comma-separated names, each once."""
     return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
+def model_names(text: str) -> tuple[str, ...]:
+    """Comma-separated names of models, each once; the commas of `flexnet[4,6]` are its own."""
+    return tuple(dict.fromkeys(name.strip() for name in re.split(r",(?![^\[]*\])", text)))
 
 
 def sizes(text: str, field: str) -> tuple[int, ...]:

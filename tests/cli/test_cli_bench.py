@@ -23,8 +23,21 @@ def quick_machine(monkeypatch):
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("layer", [*COMMON, "--sigma", "--channels", "--backward", "--forward", "--candidates", "--candidate"]),
-        ("step", [*COMMON, "--model", "--sigma", "--memory", "--candidates", "--candidate"]),
+        (
+            "layer",
+            [
+                *COMMON,
+                "--length",
+                "--dims",
+                "--sigma",
+                "--channels",
+                "--backward",
+                "--forward",
+                "--candidates",
+                "--candidate",
+            ],
+        ),
+        ("step", [*COMMON, "--length", "--model", "--sigma", "--memory", "--candidates", "--candidate"]),
         ("eval", [*COMMON, "--model", "--source", "--sigma", "--candidate"]),
         ("data", [*COMMON, "--images", "--workers"]),
         ("figure", ["DIR"]),
@@ -74,6 +87,24 @@ def test_a_benchmark_prints_one_json_object_and_writes_the_same(restool, here, c
         assert row["calls"] == 1
         assert row["first_call"] > 0
         assert row["times_floor"] == pytest.approx(row["median"] / row["floor"])
+
+
+def test_sequences_are_measured_by_their_length_and_several_models_in_one_table(restool, here):
+    step = ("bench", "step", "--model", "dilrnn,flextcn[4]", "--length", 12, "--candidates", "auto", *QUICK)
+    answer = restool(*step, "--json", "--out", "out")
+    assert answer.status == 0, answer.err
+    rows = json.loads(answer.out)["rows"]
+    assert [(row["model"], row["size"], row["unit"], row["candidate"]) for row in rows] == [
+        ("dilrnn", 12, "steps", "loop"), ("dilrnn", 12, "steps", "restool"),
+        ("flextcn[4]", 12, "steps", "conv1d"), ("flextcn[4]", 12, "steps", "auto"),
+    ]  # fmt: skip
+    assert {path.name for path in (here / "out").iterdir()} == {"bench-step.json", "bench-step.md"}
+    table = (here / "out" / "bench-step.md").read_text()
+    assert table.startswith("# A training step of 2 models, batch 2\n")
+    answer = restool("bench", "layer", "--dims", 1, "--length", 12, "--candidates", "conv1d", *QUICK)
+    assert answer.status == 0, answer.err
+    assert answer.out.startswith("One causal continuous layer, ")
+    assert "\n12 steps, sigma 0.3, " in answer.out
 
 
 def test_the_table_has_a_block_for_every_case_and_nothing_is_written_unasked(restool, here):
@@ -136,7 +167,7 @@ def test_a_module_of_the_users_takes_part(restool, here, monkeypatch):
         (["layer", "--channels", "0"], "--channels must be at least 1, but is 0"),
         (
             ["layer", "--candidates", "dtf"],
-            "--candidates must be names out of conv2d, auto, direct, fft, basis, dft, but is 'dtf'; the nearest is 'df",
+            "--candidates must be names out of conv1d, conv2d, auto, direct, fft, basis, dft, but is 'dtf'; the n",
         ),
         (["layer", "--candidate", "mine"], "--candidate must be package.module:factory, but is 'mine'"),
         (["layer", "--batch", "0"], "--batch must be at least 1, but is 0"),
@@ -146,7 +177,21 @@ def test_a_module_of_the_users_takes_part(restool, here, monkeypatch):
         (["layer", "--threads", "0"], "--threads must be at least 1, but is 0"),
         (["step", "--batch", "1"], "--batch must be at least 2 (batch norm needs it), but is 1"),
         (["step", "--model", "flexnet-8"], "unknown model 'flexnet-8'; the nearest is "),
-        (["step", "--model", "ckcnn-7-magnet"], "--sigma must be whole for kernels without a mask, but is 'initial'"),
+        (
+            ["step", "--model", "ckcnn-7-magnet", "--sigma", "0.3"],
+            "--sigma must be initial or whole where there is no mask, but is '0.3'",
+        ),
+        (["layer", "--dims", "3"], "--dims must be at most 2, but is 3"),
+        (
+            ["step", "--model", "flextcn-2,cornn", "--penalties", "gabor"],
+            "--penalties must be left out for cornn, but is 'gabor'; it has no continuous kernels",
+        ),
+        (
+            ["step", "--model", "cornn", "--sigma", "initial,whole"],
+            "--sigma must be initial for cornn, but is 'initial,whole'; it has no continuous kernels",
+        ),
+        (["step", "--model", "flexnet-7-njet"], "flexnet-7-njet has no continuous kernels to compare methods on; "),
+        (["eval", "--model", "tcn"], "tcn takes sequences, and this benchmark shows images; choose an image model"),
         (["eval", "--source", "2"], "--source must be at least 4, but is 2"),
         (["data", "--workers", "-1"], "--workers must be at least 0, but is -1"),
         (["figure"], "missing argument 'DIR'; see `restool bench figure --help`"),

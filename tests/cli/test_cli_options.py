@@ -58,7 +58,7 @@ REFUSED = {
     "figure kernels": {"--to": ("3", "0", "-1", "65537", HUGE)},
     "import": {"--reference-size": ("0", "3", "-1", "65537", HUGE)},
     "figure kernel": {"--seed": ("-1", "4294967296")},
-    "bench layer": RUNNING | WIDTHS | {"--channels": ("0", "-1", "24:0", "0:24", HUGE)},
+    "bench layer": RUNNING | WIDTHS | {"--dims": ("0", "3", "-1"), "--channels": ("0", "-1", "24:0", "0:24", HUGE)},
     "bench step": RUNNING | WIDTHS | {"--batch": ("1", "0", HUGE)},
     "bench eval": RUNNING | WIDTHS | {"--source": ("3", "0", "-1", "65537")},
     "bench data": RUNNING | {"--images": ("0", "-1", HUGE), "--workers": ("-1", HUGE)},

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from restool.cli.parsing import names, numbers, sizes, train_sizes
+from restool.cli.parsing import model_names, names, numbers, sizes, train_sizes
 from restool.errors import UsageError
 from restool.transfer import StudyConfig
 
@@ -149,3 +149,11 @@ def test_a_size_of_several_that_no_study_takes_is_rejected(text, wrong):
 
 def test_names_are_taken_once_in_their_order_without_the_spaces_around_them():
     assert names("resize, requery,resize") == ("resize", "requery")
+
+
+def test_names_of_models_keep_the_commas_of_their_own():
+    assert model_names("flexnet[4,6], cornn,flextcn[4,4]-siren,cornn") == (
+        "flexnet[4,6]",
+        "cornn",
+        "flextcn[4,4]-siren",
+    )

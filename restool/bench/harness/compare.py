@@ -48,9 +48,10 @@ class Case:
     """The same work for all candidates.
 
     Attributes:
-        place: what tells this case from others: size, and where there are kernels sigma and taps.
+        place: what tells this case from others: size, its unit unless that is a pixel, the model where there is one,
+            and where there are kernels sigma and taps.
         candidates: the first one is the baseline.
-        pieces: of the work, counted.
+        pieces: of the work, counted; none where it was not counted, which leaves out the floor.
         images: handled by a call; None where speed is not counted in images.
     """
 
@@ -61,9 +62,10 @@ class Case:
 
     @property
     def text(self) -> str:
-        """The place in words: `32 px, sigma 0.3`."""
+        """The place in words: `flexnet-7, 32 px, sigma 0.3`."""
+        model = f"{self.place['model']}, " if "model" in self.place else ""
         sigma = f", sigma {self.place['sigma']}" if "sigma" in self.place else ""
-        return f"{self.place['size']} px{sigma}"
+        return f"{model}{self.place['size']} {self.place.get('unit', 'px')}{sigma}"
 
 
 def compare(
@@ -72,7 +74,7 @@ def compare(
     """The rows of every case: one a candidate, in the case's order.
 
     Times are in seconds. `ratio` is the baseline's median over the candidate's, None where the baseline was left out.
-    `times_floor` is the median over the floor.
+    `times_floor` is the median over the floor, where the work was counted.
 
     Args:
         cases: measured one after another; each is let go of before the next is made.
@@ -83,18 +85,20 @@ def compare(
     Raises:
         InaccurateError: an error is above its limit, or a hundred times above it for the baseline.
     """
-    slow: list[tuple[str, Case]] = []
+    slow: list[tuple[str, Mapping[str, Any]]] = []
     for case in cases:
-        left = [candidate for candidate in case.candidates if not _is_hopeless(candidate, case, slow)]
+        left = [candidate for candidate in case.candidates if not _is_hopeless(candidate, case.place, slow)]
         rows, timings = _measure(case, left, machine, budget=budget, stopwatch=stopwatch)
-        slow += [(name, case) for name, timing in timings.items() if max(timing.calls) > budget.give_up]
+        slow += [(name, case.place) for name, timing in timings.items() if max(timing.calls) > budget.give_up]
         yield rows
 
 
-def _is_hopeless(candidate: Candidate, case: Case, slow: list[tuple[str, Case]]) -> bool:
-    """Whether a case that is no larger along any axis was too slow already."""
+def _is_hopeless(candidate: Candidate, place: Mapping[str, Any], slow: list[tuple[str, Mapping[str, Any]]]) -> bool:
+    """Whether a case of the same model that is no larger along any axis was too slow already."""
     return any(
-        candidate.name == name and all(case.place.get(axis, 0) >= seen.place.get(axis, 0) for axis in ("size", "taps"))
+        candidate.name == name
+        and place.get("model") == seen.get("model")
+        and all(place.get(axis, 0) >= seen.get(axis, 0) for axis in ("size", "taps"))
         for name, seen in slow
     )
 
@@ -109,29 +113,44 @@ def _measure(
     calls = {candidate.name: candidate.call for candidate in candidates}
     timings = interleave(calls, first, budget=budget, stopwatch=stopwatch)
     baseline = timings.get(case.candidates[0].name)
-    least = floor(case.pieces, machine)
     rows = []
     for candidate in candidates:
-        timing = timings[candidate.name]
-        low, high = timing.quartiles
+        timing, errors = timings[candidate.name], deviations[candidate.name]
         row = {
             **case.place,
             "candidate": candidate.name,
-            "median": timing.median,
-            "low": low,
-            "high": high,
-            "calls": len(timing.calls),
-            "ratio": baseline.median / timing.median if baseline else None,
-            "first_call": timing.first,
-            "errors": {kind: deviation.error for kind, deviation in deviations[candidate.name].items()},
-            "floor": least.seconds,
-            "floor_arithmetic": least.arithmetic,
-            "times_floor": timing.median / least.seconds,
+            **_times(timing, baseline),
+            "errors": {kind: deviation.error for kind, deviation in errors.items()},
+            **_beside_the_floor(timing, case, machine),
         }
         if case.images is not None:
             row["images_per_second"] = case.images / timing.median
         rows.append(row | candidate.extras())
     return rows, timings
+
+
+def _times(timing: Timing, baseline: Timing | None) -> dict[str, Any]:
+    low, high = timing.quartiles
+    return {
+        "median": timing.median,
+        "low": low,
+        "high": high,
+        "calls": len(timing.calls),
+        "ratio": baseline.median / timing.median if baseline else None,
+        "first_call": timing.first,
+    }
+
+
+def _beside_the_floor(timing: Timing, case: Case, machine: Machine) -> dict[str, float]:
+    """Nothing where the work was not counted."""
+    if not case.pieces:
+        return {}
+    least = floor(case.pieces, machine)
+    return {
+        "floor": least.seconds,
+        "floor_arithmetic": least.arithmetic,
+        "times_floor": timing.median / least.seconds,
+    }
 
 
 def _checked(candidate: Candidate, case: Case) -> Mapping[str, Deviation]:

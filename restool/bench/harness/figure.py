@@ -20,6 +20,8 @@ PANEL_WIDTH, LEGEND, HEIGHT = 4.2, 1.4, 4.2
 LETTERS = 17
 """A line of the context has so many letters an inch."""
 NAMES = {"size": "image size in pixels a side", "taps": "kernel size in taps a side"}
+OF_STEPS = {"size": "sequence length in steps", "taps": "kernel size in taps"}
+"""The same for sequences."""
 NARROW = 30
 """An axis of times has more labels than the powers of ten where the longest is no more times the shortest."""
 AUTO = "auto"
@@ -31,6 +33,7 @@ def draw(record: dict[str, Any]) -> Figure | None:
     """Median time of every candidate, quartiles as a band, floor dashed; None where nothing varies.
 
     The horizontal axis is the image size if there are several, with a panel for every mask width; else the kernel size.
+    Several models are no axis: there is no figure of them.
 
     Args:
         record: see `restool.bench.harness.record`.
@@ -58,6 +61,8 @@ def draw(record: dict[str, Any]) -> Figure | None:
 
 def axis_of(record: dict[str, Any]) -> str | None:
     """What varies over the rows: size, taps or nothing."""
+    if len({row.get("model") for row in record["rows"]}) > 1:
+        return None
     varying = [axis for axis in NAMES if len({row.get(axis) for row in record["rows"]}) > 1]
     return varying[0] if varying else None
 
@@ -65,10 +70,14 @@ def axis_of(record: dict[str, Any]) -> str | None:
 def _panels(rows: pd.DataFrame, axis: str) -> dict[str, pd.DataFrame]:
     """Rows by panel title."""
     if axis == "taps":
-        return {f"{rows['size'].iloc[0]} px": rows}
+        return {f"{rows['size'].iloc[0]} {_unit(rows)}": rows}
     if "sigma" not in rows:
         return {"": rows}
     return {f"sigma {sigma}": panel for sigma, panel in rows.groupby("sigma", sort=False)}
+
+
+def _unit(rows: pd.DataFrame) -> str:
+    return str(rows["unit"].iloc[0]) if "unit" in rows else "px"
 
 
 def _quantity(record: dict[str, Any]) -> str:
@@ -89,13 +98,14 @@ def _draw_panel(ax: Axes, rows: pd.DataFrame, axis: str, colors: dict[str, Any])
         style: dict[str, Any] = {"linewidth": 5, "alpha": 0.4, "zorder": 1} if name == AUTO else {"linewidth": 1.6}
         ax.plot(line[axis], line["median"], "o-", color=color, label=name, markersize=3.5, **style)
         ax.fill_between(line[axis].astype(float), line["low"], line["high"], color=color, alpha=0.2, linewidth=0)
-    floor = rows.drop_duplicates(axis)
-    ax.plot(floor[axis], floor["floor"], "--", color="0.5", label="floor", linewidth=1.4)
-    ax.set(xscale="log", yscale="log", xlabel=NAMES[axis])
+    if "floor" in rows:
+        floor = rows.drop_duplicates(axis)
+        ax.plot(floor[axis], floor["floor"], "--", color="0.5", label="floor", linewidth=1.4)
+    ax.set(xscale="log", yscale="log", xlabel=(NAMES if _unit(rows) == "px" else OF_STEPS)[axis])
     ax.xaxis.set_major_locator(FixedLocator(_ticks(sorted(rows[axis].unique()))))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
     ax.xaxis.set_minor_locator(NullLocator())
-    shown = rows[["low", "high", "floor"]].to_numpy()
+    shown = rows[[name for name in ("low", "high", "floor") if name in rows]].to_numpy()
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if shown.max() < NARROW * shown.min() else (1,)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: tick(value)))
     ax.yaxis.set_minor_formatter(NullFormatter())

@@ -12,6 +12,7 @@ UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 def text(record: dict[str, Any]) -> str:
     """For a terminal: aligned columns."""
     lines = [title(record), *context(record)]
+    lines += ["", *("  ".join(cells).rstrip() for cells in _padded(overview(record)))] if overview(record) else []
     for heading, rows in blocks(record):
         lines += ["", heading, *("  ".join(cells).rstrip() for cells in _padded(table(rows)))]
     return "\n".join(lines)
@@ -20,11 +21,17 @@ def text(record: dict[str, Any]) -> str:
 def markdown(record: dict[str, Any]) -> str:
     """For a file: one section per case."""
     sections = [f"# {title(record)}", *context(record), EXPLANATION]
+    sections += [_marked(overview(record))] if overview(record) else []
     for heading, rows in blocks(record):
-        header, *body = _padded(table(rows))
-        rule = ["-" * len(header[0]), *("-" * (len(cell) - 1) + ":" for cell in header[1:])]
-        sections += [f"## {heading}", "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *body))]
+        sections += [f"## {heading}", _marked(table(rows))]
     return "\n\n".join(sections) + "\n"
+
+
+def _marked(rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    header, *body = _padded(rows)
+    rule = ["-" * len(header[0]), *("-" * (len(cell) - 1) + ":" for cell in header[1:])]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *body))
 
 
 EXPLANATION = (
@@ -32,7 +39,7 @@ EXPLANATION = (
     "median over this one's. First call: with whatever is compiled, calibrated or allocated in it. Errors are against "
     "float64 and were checked before the timing. The floor is the least time for the counted operations at the peak of "
     "a float32 matrix product and the compulsory bytes at the bandwidth of a copy, by the cheapest method; what stays "
-    "in a cache can be faster than that."
+    "in a cache can be faster than that. Recurrences are not counted and have no floor."
 )
 
 
@@ -43,9 +50,11 @@ def title(record: dict[str, Any]) -> str:
         case "layer":
             channels = f"{settings['in_channels']} to {settings['out_channels']} channels"
             passes = "forward and backward" if settings["backward"] else "forward"
-            return f"One continuous layer, {channels}, {batch}, {passes}"
+            layer = "continuous layer" if settings.get("dims", 2) == 2 else "causal continuous layer"
+            return f"One {layer}, {channels}, {batch}, {passes}"
         case "step":
-            return f"A training step of {settings['model']}, {batch}"
+            models = _models(record)
+            return f"A training step of {settings['model'] if len(models) < 2 else f'{len(models)} models'}, {batch}"
         case "eval":
             return f"Evaluation of {settings['model']} from {settings['source']} px, {batch}"
     return f"Input pipeline, {settings['images']} images of {settings['stored']} px, {batch}"
@@ -66,37 +75,82 @@ def context(record: dict[str, Any]) -> list[str]:
 
 def blocks(record: dict[str, Any]) -> Iterable[tuple[str, list[Row]]]:
     """Heading and rows of every case."""
-    for _, group in groupby(record["rows"], key=lambda row: (row["size"], row.get("sigma"))):
-        rows = list(group)
+    several = len(_models(record)) > 1
+    for rows in _cases(record):
         first = rows[0]
-        place = f"{first['size']} px"
+        place = f"{first['model']}, " if several else ""
+        place += f"{first['size']} {first.get('unit', 'px')}"
         if "sigma" in first:
             place += f", sigma {first['sigma']}, {first['taps']} taps"
-        arithmetic = first["floor_arithmetic"] / first["floor"]
-        yield f"{place}; floor {duration(first['floor'])}, {arithmetic:.0%} arithmetic", rows
+        if "floor" in first:
+            arithmetic = first["floor_arithmetic"] / first["floor"]
+            place += f"; floor {duration(first['floor'])}, {arithmetic:.0%} arithmetic"
+        yield place, rows
+
+
+def _cases(record: dict[str, Any]) -> Iterable[list[Row]]:
+    """The rows of every case."""
+    for _, group in groupby(record["rows"], key=lambda row: (row.get("model"), row["size"], row.get("sigma"))):
+        yield list(group)
+
+
+def _models(record: dict[str, Any]) -> list[str]:
+    """Those of the rows, each once."""
+    return list(dict.fromkeys(row["model"] for row in record["rows"] if "model" in row))
+
+
+def overview(record: dict[str, Any]) -> list[list[str]]:
+    """Header and a line for every case, where there are several models: the first candidate beside the second."""
+    if len(_models(record)) < 2:
+        return []
+    lines = [["model", "input", "sigma", "plain way", "median", "beside it", "median", "speed-up"]]
+    for rows in _cases(record):
+        first = rows[0]
+        place = [first["model"], f"{first['size']} {first.get('unit', 'px')}", first.get("sigma", "")]
+        pairs = [cell for row in rows[:2] for cell in (_name(row), duration(row["median"]))]
+        ratio = rows[1]["ratio"] if len(rows) > 1 else None
+        lines.append([*place, *pairs, *[""] * (4 - len(pairs)), "" if ratio is None else f"{digits(ratio)}x"])
+    return lines
 
 
 def table(rows: list[Row]) -> list[list[str]]:
     """Header and body; columns that nothing was measured for are left out."""
     kinds = list(dict.fromkeys(kind for row in rows for kind in row["errors"]))
     columns = ["candidate", "median", "quartiles", "calls", "speed-up", "first call"]
-    columns += [f"{kind} error" for kind in kinds] + ["times floor"]
-    optional = {"images_per_second": "images/s", "peak_memory": "peak memory", "start_memory": "before a step"}
+    columns += [f"{kind} error" for kind in kinds]
+    optional = {
+        "times_floor": "times floor",
+        "images_per_second": "images/s",
+        "peak_memory": "peak memory",
+        "start_memory": "before a step",
+    }
     shown = {name: label for name, label in optional.items() if any(name in row for row in rows)}
     return [[*columns, *shown.values()], *(_cells(row, kinds, list(shown)) for row in rows)]
 
 
 def _cells(row: Row, kinds: list[str], optional: list[str]) -> list[str]:
-    name = f"{row['candidate']} ({row['chosen']})" if row.get("chosen") else row["candidate"]
-    cells = [name, duration(row["median"]), f"{duration(row['low'])} .. {duration(row['high'])}", str(row["calls"])]
+    cells = [
+        _name(row),
+        duration(row["median"]),
+        f"{duration(row['low'])} .. {duration(row['high'])}",
+        str(row["calls"]),
+    ]
     cells += ["" if row["ratio"] is None else f"{digits(row['ratio'])}x", duration(row["first_call"])]
     cells += [f"{row['errors'][kind]:.0e}" if kind in row["errors"] else "" for kind in kinds]
-    cells.append(f"{digits(row['times_floor'])}x")
     for column in optional:
         value = row.get(column)
-        written = "" if value is None else f"{value / 1e9:.2f} GB" if column.endswith("memory") else digits(value)
-        cells.append(written)
+        cells.append("" if value is None else _written(column, value))
     return cells
+
+
+def _name(row: Row) -> str:
+    return f"{row['candidate']} ({row['chosen']})" if row.get("chosen") else row["candidate"]
+
+
+def _written(column: str, value: float) -> str:
+    if column.endswith("memory"):
+        return f"{value / 1e9:.2f} GB"
+    return f"{digits(value)}x" if column == "times_floor" else digits(value)
 
 
 def duration(seconds: float) -> str:

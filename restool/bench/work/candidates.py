@@ -1,9 +1,9 @@
-"""What is compared: restool's layers by each method, a plain convolution of the sampled kernel, and the user's own."""
+"""What is compared: restool's layers and systems, the plain way of doing the same, and the user's own modules."""
 
 import copy
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restool.arguments import nearest
+from restool.bench.work.plain import Plain, plain_name
 from restool.bench.work.reference import correlate_double
 from restool.correlation import METHODS, choose_method
 from restool.errors import ArgumentError, UsageError
@@ -21,27 +22,30 @@ from restool.modules import layers, with_layers
 from restool.nn import ContinuousConv, use_method
 from restool.nn.together import sample_together
 
-BASELINE = "conv2d"
+BASELINES = {1: "conv1d", 2: "conv2d"}
+"""What continuous layers are held against, by the axes of their input: a plain convolution of the sampled kernel."""
+SYSTEM = "restool"
+"""A system without continuous kernels, as it is."""
 LARGEST_WIDTH = 1e30
 """A mask is no wider than this: it is flat long before, and float32 ends at 3e38."""
 
 Convolution = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(signal, kernel, bias) -> output."""
+"""(signal, kernel, bias) -> output, `same` in 2D and causal in 1D."""
 
 
 def parse_candidates(text: str | None) -> tuple[str, ...]:
-    """Names typed as a list, the baseline first whether it was named or not; None for all.
+    """Methods typed as a list, None for all; a baseline may be named and needs not, as it always takes part.
 
     Raises:
         UsageError: an unknown name.
     """
-    known = [BASELINE, *METHODS]
+    known = [*BASELINES.values(), *METHODS]
     names = known if text is None else [name.strip() for name in text.split(",")]
     for name in names:
         if name not in known:
             mend = f"the nearest is {nearest(name, known)!r}, and a module of your own is a `candidate`"
             raise ArgumentError("candidates", f"must be names out of {', '.join(known)}", name, mend)
-    return tuple(dict.fromkeys([BASELINE, *names]))
+    return tuple(name for name in dict.fromkeys(names) if name in METHODS)
 
 
 def load_factory(name: str) -> Callable[..., nn.Module]:
@@ -82,14 +86,14 @@ class MaskWidth:
     threshold: float = 0.1
 
     def apply(self, model: nn.Module) -> None:
-        """Give all masks of a model or layer this width.
+        """Give all masks of a model or layer this width; one without masks is as it is, initially and always.
 
         Raises:
-            UsageError: it has no mask, so that its kernels always cover the whole image.
+            UsageError: a width in numbers, and no mask to take it.
         """
         masks = list(layers(model, GaussianMask))
-        if not masks and self.name != "whole":
-            raise ArgumentError("sigma", "must be whole for kernels without a mask", self.name)
+        if not masks and self.name not in ("initial", "whole"):
+            raise ArgumentError("sigma", "must be initial or whole where there is no mask", self.name)
         for mask in masks:
             mask.sigma.data.fill_(self.sigma)
             mask.threshold = self.threshold
@@ -135,7 +139,7 @@ class DenseConv(nn.Module):
         self.kernels: dict[tuple[int, ...], Tensor] | None = {} if cached else None
 
     def forward(self, signal: Tensor) -> Tensor:
-        """[B, I, H, W] -> [B, O, H, W]."""
+        """[B, I, *size] -> [B, O, *size]."""
         return self.convolution(signal, self._kernel(tuple(signal.shape[2:])), self.layer.bias)
 
     def _kernel(self, size: tuple[int, ...]) -> Tensor:
@@ -147,13 +151,15 @@ class DenseConv(nn.Module):
 
 
 def sample_alone(layer: ContinuousConv, size: tuple[int, ...]) -> Tensor:
-    """A layer's discrete kernel [O, I, K, K], made without the other layers of its model."""
+    """A layer's discrete kernel [O, I, *K], made without the other layers of its model."""
     [kernel] = sample_together([layer], size)
     return kernel.dense()
 
 
 def convolve(signal: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """PyTorch's convolution with `same` padding."""
+    """PyTorch's convolution with `same` padding in 2D, and with zeros in front in 1D."""
+    if signal.dim() == 3:
+        return F.conv1d(F.pad(signal, (kernel.shape[2] - 1, 0)), kernel, bias)
     return F.conv2d(signal, kernel, bias, padding=(kernel.shape[2] // 2, kernel.shape[3] // 2))
 
 
@@ -169,17 +175,35 @@ def with_dense(model: nn.Module, convolution: Convolution, *, cached: bool = Fal
 
 
 def built_in(model: nn.Module, name: str) -> nn.Module:
-    """A copy of a model or layer as the candidate of a name: the baseline or a method."""
-    if name == BASELINE:
+    """A copy of a model or layer as the candidate of a name: a baseline, a method or the system as it is."""
+    if name in BASELINES.values():
         return with_dense(model, convolve)
+    if name == plain_name(model):
+        return Plain(model)
     model = copy.deepcopy(model)
-    use_method(model, next(method for method in METHODS if method == name))
+    if name != SYSTEM:
+        use_method(model, next(method for method in METHODS if method == name))
     return model
 
 
+def built_in_names(name: str, model: nn.Module, methods: Sequence[str]) -> list[str]:
+    """Candidates of a model of a name, the baseline first; methods are for continuous kernels.
+
+    Raises:
+        UsageError: a model that has neither these nor a plain way.
+    """
+    layer = next(layers(model, ContinuousConv), None)
+    if layer is not None:
+        return [BASELINES[layer.kernel.dims], *methods]
+    plain = plain_name(model)
+    if plain is None:
+        raise UsageError(f"{name} has no continuous kernels to compare methods on; choose a model such as flexnet-7")
+    return [plain, SYSTEM]
+
+
 def truth_of(model: nn.Module) -> nn.Module:
-    """A float64 copy of a model or layer that convolves directly."""
-    return with_dense(model, correlate_double).double()
+    """A float64 copy of a model or layer that convolves directly, or of a system in its plain way."""
+    return (with_dense(model, correlate_double) if plain_name(model) is None else Plain(model)).double()
 
 
 def choices(model: nn.Module, images: Tensor) -> dict[str, str]:
@@ -188,7 +212,8 @@ def choices(model: nn.Module, images: Tensor) -> dict[str, str]:
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if isinstance(layer, ContinuousConv):
-            taken[choose_method(layer.factored(inputs[0].shape[2:]), inputs[0]).way] += 1
+            kernel = layer.factored(inputs[0].shape[2:])
+            taken[choose_method(kernel, inputs[0], causal=layer.causal).way] += 1
 
     found = list(layers(model, ContinuousConv))
     hooks = [layer.register_forward_pre_hook(note) for layer in found]

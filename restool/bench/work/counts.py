@@ -12,25 +12,27 @@ from restool.nn import ContinuousConv
 
 FLOAT = 4
 """A float32 has so many bytes."""
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
 
 
 def layer_costs(layer: ContinuousConv, batch: int, size: tuple[int, ...], *, training: bool) -> Costs:
     """A continuous layer on a batch, its kernel combined from the network's basis; the basis itself is not counted."""
     with torch.no_grad():
         kernel = layer.sample(size).shape
-    return _correlation((batch, kernel[1], *size), kernel, hidden=layer.kernel.hidden + 1, training=training)
+    signal, hidden = (batch, kernel[1], *size), layer.kernel.hidden + 1
+    return _correlation(signal, kernel, causal=layer.causal, hidden=hidden, training=training)
 
 
 def training_costs(model: nn.Module, images: Tensor) -> list[Costs]:
-    """A training step: layers, batch norms and Adam.
+    """A training step: layers, norms and Adam.
 
-    Layers are the continuous and ordinary convolutions and linear layers, forward and backward. A batch norm reads
+    Layers are the continuous and ordinary convolutions and linear layers, forward and backward. A norm reads
     its input and writes its output, and in the gradient reads both and writes one; activations, dropout and additions
     are taken as part of it. Adam reads weight, gradient and both moments and writes all but the gradient.
     """
 
     def costs(module: nn.Module, shape: tuple[int, ...]) -> Costs | None:
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, NORMS):
             return {"read and write": Count(0.0, 5 * FLOAT * float(torch.Size(shape).numel()))}
         return _module_costs(module, shape, training=True)
 
@@ -58,7 +60,7 @@ def _all_costs(
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         seen.append((module, (len(images), *inputs[0].shape[1:])))
 
-    kinds = (ContinuousConv, nn.Conv2d, nn.Linear, nn.BatchNorm2d)
+    kinds = (ContinuousConv, nn.Conv1d, nn.Conv2d, nn.Linear, *NORMS)
     # a kernel network has linear layers too, which work on grid points and not on images
     networks = [layer.kernel for layer in layers(model, ContinuousConv)]
     inside = {module for network in networks for module in network.modules()}
@@ -78,7 +80,7 @@ def _all_costs(
 def _module_costs(module: nn.Module, shape: tuple[int, ...], *, training: bool) -> Costs | None:
     if isinstance(module, ContinuousConv):
         return layer_costs(module, shape[0], shape[2:], training=training)
-    if isinstance(module, nn.Conv2d):
+    if isinstance(module, nn.Conv1d | nn.Conv2d):
         return _correlation(shape, tuple(module.weight.shape), training=training)
     if isinstance(module, nn.Linear):
         return _correlation((*shape, 1, 1), (*module.weight.shape, 1, 1), training=training)
@@ -86,7 +88,7 @@ def _module_costs(module: nn.Module, shape: tuple[int, ...], *, training: bool) 
 
 
 def _correlation(
-    signal: Sequence[int], kernel: Sequence[int], *, hidden: int | None = None, training: bool
+    signal: Sequence[int], kernel: Sequence[int], *, causal: bool = False, hidden: int | None = None, training: bool
 ) -> dict[str, Count]:
-    works = work(signal, kernel, hidden=hidden, training=training)
+    works = work(signal, kernel, causal=causal, hidden=hidden, training=training)
     return {way: Count(counted.operations, counted.bytes) for way, counted in works.items()}

@@ -9,9 +9,9 @@ from torch import nn
 
 from restool.arguments import LARGEST_SIZE, MOST_IMAGES, SMALLEST_SIZE, Knob, check_knobs
 from restool.bench.harness.compare import Candidate, Case
-from restool.bench.work.candidates import BASELINE, MaskWidth, convolve, truth_of, with_dense
+from restool.bench.work.candidates import BASELINES, SYSTEM, MaskWidth, convolve, truth_of, with_dense
 from restool.bench.work.counts import evaluation_costs
-from restool.bench.work.models import CLASSES, make_model, most_taps, own_models, random_images, require_continuous
+from restool.bench.work.models import CLASSES, make_model, most_taps, own_models, random_inputs, require_images
 from restool.bench.work.reference import Truth
 from restool.correlation import RATES
 from restool.transfer import resolve_protocol
@@ -46,7 +46,7 @@ class EvalBench:
     own: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        require_continuous(self.model)
+        require_images(self.model)
         check_knobs(self)
 
     @property
@@ -67,13 +67,13 @@ class EvalBench:
                 yield self._case(model, size, width, device)
 
     def _case(self, model: nn.Module, size: int, width: MaskWidth, device: torch.device) -> Case:
-        images = random_images(self.batch, size, device)
+        images = random_inputs(self.model, self.batch, size, device)
         truth = Truth(truth_of(model), images, (CLASSES,))
         moved = resolve_protocol("requery").apply(model, self.source, size)
         modules = {
-            BASELINE: with_dense(model, convolve),
-            f"{BASELINE}-cached": with_dense(model, convolve, cached=True),
-            "restool": moved,
+            BASELINES[2]: with_dense(model, convolve),
+            f"{BASELINES[2]}-cached": with_dense(model, convolve, cached=True),
+            SYSTEM: moved,
         }
 
         def candidate(name: str, module: nn.Module, truth: Truth) -> Candidate:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -10,13 +11,18 @@ from restool.bench.work.candidates import MaskWidth
 from restool.correlation import RATES
 
 
+def place_of(dims: int, size: int) -> dict[str, Any]:
+    """Where a case stands by the size of its input: pixels of the image side, or steps, which are said to be some."""
+    return {"size": size} if dims == 2 else {"size": size, "unit": "steps"}
+
+
 class Growing(ABC):
     """Cases that grow in size, mask width by mask width.
 
     Attributes:
-        sizes: pixels of the image side.
+        sizes: pixels of the image side, or steps.
         widths: of the mask.
-        candidates: names.
+        candidates: methods.
     """
 
     sizes: tuple[int, ...]

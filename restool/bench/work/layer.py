@@ -10,9 +10,17 @@ from torch import Tensor, nn
 
 from restool.arguments import MOST_IMAGES, Knob, check_knobs, require_value
 from restool.bench.harness.compare import Candidate, Case
-from restool.bench.work.candidates import MaskWidth, built_in, choices, load_factory, sample_alone, truth_of
+from restool.bench.work.candidates import (
+    BASELINES,
+    MaskWidth,
+    built_in,
+    choices,
+    load_factory,
+    sample_alone,
+    truth_of,
+)
 from restool.bench.work.counts import layer_costs
-from restool.bench.work.growing import Growing
+from restool.bench.work.growing import Growing, place_of
 from restool.bench.work.reference import Errors, Truth, joint_error, largest_error
 from restool.models.layers import LAYER_KINDS
 from restool.nn import ContinuousConv
@@ -22,16 +30,17 @@ CHANNELS = Knob("In, or out.", "N", least=1, most=65_536)
 
 @dataclass(frozen=True, kw_only=True)
 class LayerBench(Growing):
-    """A masked MAGNet layer on random images.
+    """A masked MAGNet layer on random images or sequences.
 
     Attributes:
-        sizes: pixels of the image side.
+        dims: axes of the input: 2 for images, 1 for sequences, where kernels are causal.
+        sizes: pixels of the image side, or steps.
         widths: of the mask.
         batch: images a call.
         channels: in and out.
         backward: also the gradients with respect to images and parameters.
-        candidates: names, the baseline first.
-        own: factories of the user's, called with the channels; they give modules [B, I, H, W] -> [B, O, H, W].
+        candidates: methods, beside the baseline.
+        own: factories of the user's, called with the channels; they give modules [B, I, *size] -> [B, O, *size].
 
     Raises:
         UsageError: a number out of range.
@@ -39,6 +48,7 @@ class LayerBench(Growing):
 
     kind: ClassVar[str] = "layer"
 
+    dims: Annotated[int, Knob("2 for images, 1 for sequences.", "N", least=1, most=2)] = 2
     sizes: tuple[int, ...] = (32,)
     widths: tuple[MaskWidth, ...]
     batch: Annotated[int, Knob("Images a call.", "N", least=1, most=MOST_IMAGES)] = 64
@@ -56,23 +66,28 @@ class LayerBench(Growing):
     def settings(self) -> dict[str, Any]:
         """What all cases share."""
         inputs, outputs = self.channels
-        return {"batch": self.batch, "in_channels": inputs, "out_channels": outputs, "backward": self.backward}
+        channels = {"in_channels": inputs, "out_channels": outputs}
+        return {"batch": self.batch, "dims": self.dims, **channels, "backward": self.backward}
 
     def case(self, size: int, width: MaskWidth, device: torch.device) -> Case:
         """The case of one size and width."""
         torch.manual_seed(0)
-        layer = _layer(self.channels, size).to(device)
+        layer = _layer(self.dims, self.channels, size).to(device)
         width.apply(layer)
-        images = torch.randn(self.batch, self.channels[0], size, size).to(device)
-        truth = self._truth(truth_of(layer), images, largest_error)
-        candidates = [self._candidate(name, built_in(layer, name), truth) for name in self.candidates]
+        shape = (size,) * self.dims
+        images = torch.randn(self.batch, self.channels[0], *shape).to(device)
+        # the gradient of a causal mask's width is one number: most of what it sums over all taps cancels
+        compared = largest_error if self.dims == 2 else joint_error
+        truth = self._truth(truth_of(layer), images, compared)
+        names = [BASELINES[self.dims], *self.candidates]
+        candidates = [self._candidate(name, built_in(layer, name), truth) for name in names]
         for name in self.own:
             module = load_factory(name)(*self.channels).to(device)
             truth = self._truth(copy.deepcopy(module).double(), images, joint_error, own=True)
             candidates.append(self._candidate(name, module, truth))
-        taps = sample_alone(layer, (size, size)).shape[-1]
-        costs = layer_costs(layer, self.batch, (size, size), training=self.backward)
-        return Case(place={"size": size, "sigma": width.name, "taps": taps}, candidates=candidates, pieces=[costs])
+        place = place_of(self.dims, size) | {"sigma": width.name, "taps": sample_alone(layer, shape).shape[-1]}
+        costs = layer_costs(layer, self.batch, shape, training=self.backward)
+        return Case(place=place, candidates=candidates, pieces=[costs])
 
     def _truth(self, module: nn.Module, images: Tensor, compared: Errors, *, own: bool = False) -> Truth:
         shape = (self.channels[1], *images.shape[2:])
@@ -100,8 +115,8 @@ def backward_pass(module: nn.Module, images: Tensor) -> Callable[[], object]:
     return work
 
 
-def _layer(channels: tuple[int, int], size: int) -> ContinuousConv:
-    layer = LAYER_KINDS["magnet"].factory(2, size)(*channels)
+def _layer(dims: int, channels: tuple[int, int], size: int) -> ContinuousConv:
+    layer = LAYER_KINDS["magnet"].factory(dims, size)(*channels)
     assert isinstance(layer, ContinuousConv)
     nn.init.normal_(layer.bias)  # a bias of 0 would hide a candidate that forgets it
     return layer

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from restool.bench.harness.machine import computing
-from restool.bench.work.candidates import BASELINE, built_in, load_factory, parse_widths
-from restool.bench.work.models import make_model, random_images, training_step
+from restool.bench.work.candidates import built_in, built_in_names, load_factory, parse_widths
+from restool.bench.work.models import make_model, random_inputs, training_step
 from restool.correlation import METHODS
 from restool.devices import keep_freed_memory
 from restool.errors import RestoolError
@@ -57,12 +57,14 @@ def measure(request: StepRequest) -> dict[str, int]:
     """What `step_memory` asks a new process for."""
     device = torch.device(request.device)
     with computing(request.threads):
-        if request.candidate in (BASELINE, *METHODS):
-            [width] = parse_widths(request.sigma)
-            model = built_in(make_model(request.model, request.size, width), request.candidate)
+        [width] = parse_widths(request.sigma)
+        model = make_model(request.model, request.size, width)
+        if request.candidate in built_in_names(request.model, model, METHODS):
+            model = built_in(model, request.candidate)
         else:
             model = load_factory(request.candidate)()
-        step = training_step(model.to(device), random_images(request.batch, request.size, device))
+        inputs = random_inputs(request.model, request.batch, request.size, device)
+        step = training_step(model.to(device), inputs)
         start = most_held(device)
         for _ in range(STEPS):
             step()

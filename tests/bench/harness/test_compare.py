@@ -87,6 +87,32 @@ def test_a_candidate_that_took_too_long_is_left_out_of_larger_cases_only(round_m
     assert [row["ratio"] for row in rows if row["size"] == 8] == [None]
 
 
+def test_a_model_that_was_too_slow_leaves_others_in(round_machine):
+    lab = Lab()
+    cases = [
+        Case(place={"model": model, "size": size}, candidates=[lab.candidate("loop", 9)], pieces=[PART])
+        for model in "ab"
+        for size in (4, 6)
+    ]
+    rows = lab.rows(cases, round_machine, Budget(repeats=1, seconds=100, give_up=5))
+    assert [(row["model"], row["size"]) for row in rows] == [("a", 4), ("b", 4)]
+
+
+def test_work_that_was_not_counted_has_no_floor(round_machine, one_call):
+    lab = Lab()
+    [row] = lab.rows(
+        [Case(place={"size": 8}, candidates=[lab.candidate("loop", 4)], pieces=[])], round_machine, one_call
+    )
+    assert row["median"] == 4
+    assert not {name for name in row if "floor" in name}
+
+
+def test_a_case_is_called_by_what_tells_it_from_others():
+    place = {"model": "flextcn-2", "size": 784, "unit": "steps", "sigma": "0.3", "taps": 9}
+    assert Case(place=place, candidates=[], pieces=[]).text == "flextcn-2, 784 steps, sigma 0.3"
+    assert Case(place={"size": 32}, candidates=[], pieces=[]).text == "32 px"
+
+
 def test_what_a_candidate_adds_to_its_row_is_asked_for_after_the_timing(round_machine, one_call):
     lab = Lab()
     chatty = lab.candidate("a", 1, extras=lambda: {"calls_so_far": lab.log.count("call a")})

@@ -57,10 +57,57 @@ def test_columns_without_a_value_are_left_out_and_a_missing_value_is_blank(recor
     assert "images/s" not in lines[10]
 
 
+@pytest.fixture
+def sequences(record):
+    """Two systems at 784 steps: one by a loop and as it is, one with kernels."""
+    for row in record["rows"]:
+        row |= {"size": 784, "unit": "steps", "model": "flextcn-2" if "sigma" in row else ""}
+    for row, name in zip(record["rows"][:2], ("loop", "restool"), strict=True):
+        row |= {"model": "r-lstm", "candidate": name, "chosen": None}
+        for key in ("sigma", "taps", "floor", "floor_arithmetic", "times_floor"):
+            del row[key]
+    return record | {"kind": "step", "settings": {"batch": 64, "model": "r-lstm, flextcn-2"}}
+
+
+def test_several_models_stand_in_one_table_before_their_own(sequences):
+    lines = text(sequences).splitlines()
+    assert lines[0] == "A training step of 2 models, batch 64"
+    assert lines[4:7] == [
+        "model          input  sigma  plain way  median     beside it   median  speed-up",
+        "r-lstm     784 steps              loop  1.60 s       restool  12.3 ms      130x",
+        "flextcn-2  784 steps    0.3     conv2d  3.20 s  auto (basis)   100 ms     32.0x",
+    ]
+    headings = [line for line in lines if line.startswith(("r-lstm, ", "flextcn-2, "))]
+    assert headings == [
+        "r-lstm, 784 steps", "flextcn-2, 784 steps, sigma 0.3, 17 taps; floor 3.20 ms, 75% arithmetic",
+    ]  # fmt: skip
+    assert "times floor" not in lines[9]
+    assert "| r-lstm    | 784 steps |" in markdown(sequences)
+    assert draw(sequences) is None
+
+
+def test_one_model_is_named_in_the_title_alone(sequences):
+    sequences["rows"], sequences["settings"]["model"] = sequences["rows"][:2], "r-lstm"
+    lines = text(sequences).splitlines()
+    assert (lines[0], lines[4]) == ("A training step of r-lstm, batch 64", "784 steps")
+
+
+def test_the_figure_of_sequences_has_their_words_and_no_floor_where_none_was_counted(sequences):
+    sequences["rows"] = sequences["rows"][:2] + [row | {"size": 1024} for row in sequences["rows"][:2]]
+    [ax] = draw(sequences).axes
+    assert ax.get_xlabel() == "sequence length in steps"
+    assert lines_of(ax).keys() == {"loop", "restool"}
+
+
 @pytest.mark.parametrize(
     ("kind", "settings", "expected"),
     [
         ("layer", {"backward": False}, "One continuous layer, 24 to 48 channels, batch 64, forward"),
+        (
+            "layer",
+            {"backward": False, "dims": 1},
+            "One causal continuous layer, 24 to 48 channels, batch 64, forward",
+        ),
         ("step", {"model": "flexnet-7"}, "A training step of flexnet-7, batch 64"),
         ("eval", {"model": "flexnet-7", "source": 16}, "Evaluation of flexnet-7 from 16 px, batch 64"),
         ("data", {"images": 2000, "stored": 32}, "Input pipeline, 2000 images of 32 px, batch 64"),

@@ -39,15 +39,16 @@ def images():
     return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_the_baseline_always_takes_part_and_comes_first():
-    assert parse_candidates("auto, direct") == ("conv2d", "auto", "direct")
-    assert parse_candidates("fft,conv2d,fft") == ("conv2d", "fft")
-    assert parse_candidates(None) == ("conv2d", *METHODS)
+def test_methods_are_taken_as_typed_and_a_baseline_needs_no_name():
+    assert parse_candidates("auto, direct") == ("auto", "direct")
+    assert parse_candidates("fft,conv2d,fft") == ("fft",)
+    assert parse_candidates("conv1d") == ()
+    assert parse_candidates(None) == METHODS
 
 
 def test_an_unknown_candidate_is_refused_with_the_nearest():
     with pytest.raises(
-        UsageError, match=r"^`candidates` must be names out of conv2d, auto, .*'ftt'; .* nearest is 'fft'"
+        UsageError, match=r"^`candidates` must be names out of conv1d, conv2d, auto, .*'ftt'; .* nearest is 'fft'"
     ):
         parse_candidates("auto,ftt")
 
@@ -74,10 +75,11 @@ def test_a_width_decides_the_taps_of_every_kernel(sigma, taps):
     assert {tuple(layer.sample((32, 32)).shape[2:]) for layer in layers(model, ContinuousConv)} == {(taps, taps)}
 
 
-def test_kernels_without_a_mask_are_whole_and_nothing_else():
+def test_kernels_without_a_mask_are_whole_from_the_start_and_nothing_else():
     layer = LAYER_KINDS["ckconv-magnet"].factory(2, 8)(1, 1)
-    parse_widths("whole")[0].apply(layer)
-    with pytest.raises(UsageError, match="^`sigma` must be whole for kernels without a mask, but is '0.3'$"):
+    for width in parse_widths("initial,whole"):
+        width.apply(layer)
+    with pytest.raises(UsageError, match="^`sigma` must be initial or whole where there is no mask, but is '0.3'$"):
         parse_widths("0.3")[0].apply(layer)
 
 

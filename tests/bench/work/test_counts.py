@@ -35,6 +35,20 @@ def test_a_layer_counts_as_its_kernel_of_33_functions(layer, training):
     assert found == {way: Count(counted.operations, counted.bytes) for way, counted in expected.items()}
 
 
+def test_a_layer_of_sequences_counts_as_a_causal_one():
+    layer = LAYER_KINDS["ckconv-magnet"].factory(1, 40)(3, 5)
+    expected = work((7, 3, 40), (5, 3, 40), causal=True, hidden=33, training=True)
+    found = layer_costs(layer, 7, (40,), training=True)
+    assert found == {way: Count(counted.operations, counted.bytes) for way, counted in expected.items()}
+
+
+def test_a_step_on_sequences_counts_layers_shortcut_norms_and_optimiser():
+    model = build_model("flextcn[4]", channels=1, reference_size=20)
+    parts = training_costs(model, torch.zeros(7, 1, 20))
+    assert len(parts) == 2 + 2 + 1 + 1 + 1  # layers, norms, shortcut, head, Adam
+    assert bytes_of(parts, "read and write") == 2 * 5 * 4 * 7 * 4 * 20
+
+
 def bytes_of(parts, *ways):
     return sum(part[way].bytes for part in parts for way in ways if way in part)
 

@@ -35,6 +35,12 @@ def test_a_step_is_measured_on_every_kind_of_candidate(tmp_path, monkeypatch):
         assert found["peak_memory"] >= found["start_memory"] > MEGABYTE
 
 
+def test_a_step_on_sequences_is_measured_too():
+    for model, candidate in (("dilrnn", "loop"), ("flextcn[4]", "conv1d")):
+        found = measure(replace(REQUEST, model=model, candidate=candidate))
+        assert found["peak_memory"] >= found["start_memory"] > MEGABYTE
+
+
 @pytest.mark.slow
 def test_the_memory_of_the_asking_process_does_not_count():
     held = bytearray(b"x") * (2 * 2**30)

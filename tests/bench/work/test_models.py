@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from restool.bench.work.candidates import parse_widths
-from restool.bench.work.models import make_model, random_images
+from restool.bench.work.models import make_model, random_inputs
 
 
 @pytest.mark.parametrize("width", ["initial", "0.3", "whole"])
@@ -17,7 +17,7 @@ def test_activations_are_of_order_one_in_every_layer(width):
         if isinstance(module, torch.nn.BatchNorm2d):
             module.register_forward_hook(lambda _module, _inputs, output: deviations.append(float(output.std())))
     with torch.no_grad():
-        model(random_images(4, 12, torch.device("cpu")))
+        model(random_inputs("flexnet-3", 4, 12, torch.device("cpu")))
     assert len(deviations) == 7
     assert 0.3 < min(deviations)
     assert max(deviations) < 3

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from restool.bench.work import reference
+from restool.bench.work.candidates import convolve
 from restool.bench.work.reference import KINK_LIMIT, Truth, correlate_double, joint_error, largest_error
 from restool.errors import UsageError
 
@@ -23,6 +24,20 @@ def test_the_long_fft_is_conv2d(monkeypatch, size, taps):
     assert torch.equal(correlate_double(signal, kernel, bias), expected)
     monkeypatch.setattr(reference, "MOST_COLUMNS", 0)
     torch.testing.assert_close(correlate_double(signal, kernel, bias), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("steps", "taps"), [(9, 9), (10, 3), (7, 1), (5, 8)])
+def test_a_sequence_is_convolved_causally(monkeypatch, steps, taps):
+    """y[t] = b + sum_k K[k] x[t + k - (K - 1)], term by term."""
+    signal, kernel, bias = random(2, 3, steps), random(4, 3, taps), random(4)
+    expected = bias[:, None].repeat(2, 1, steps)
+    for t in range(steps):
+        for k in range(max(0, taps - 1 - t), taps):
+            expected[:, :, t] += signal[:, :, t + k - (taps - 1)] @ kernel[:, :, k].mT
+    for columns in (reference.MOST_COLUMNS, 0):
+        monkeypatch.setattr(reference, "MOST_COLUMNS", columns)
+        torch.testing.assert_close(correlate_double(signal, kernel, bias), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(convolve(signal, kernel, bias), expected, rtol=0, atol=1e-12)
 
 
 class Convolution(nn.Module):
@@ -63,6 +78,8 @@ def test_the_limit_is_that_of_the_outputs_dtype():
     in_double = Truth(Convolution().double(), IMAGES.double(), (4, 8, 8), largest_error)
     assert {deviation.limit for deviation in in_double.check(Convolution().double()).values()} == {1e-9}
     assert truth(own=True).check(Convolution())["gradient"].limit == KINK_LIMIT
+    wide = Truth(Convolution().double(), IMAGES, (4, 8, 8), largest_error, limit=1e-2)
+    assert {deviation.limit for deviation in wide.check(Convolution()).values()} == {1e-2}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +129,12 @@ def test_without_gradients_only_the_output_is_compared():
 def test_an_output_that_cannot_be_compared_is_refused(spoil, message):
     with pytest.raises(UsageError, match=f"^a candidate {message}"):
         truth().check(Convolution(spoil))
+
+
+def test_a_truth_that_a_candidate_cannot_hold_is_told():
+    exact = Truth(Convolution(lambda output: output * 1e60).double(), IMAGES, (4, 8, 8))
+    with pytest.raises(UsageError, match="^the true output is no number of the candidate's dtype: .* at this size$"):
+        exact.check(Convolution(lambda output: output * 1e60))
 
 
 def test_joint_error_forgives_a_gradient_that_is_zero_by_itself():
