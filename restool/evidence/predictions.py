@@ -8,6 +8,37 @@ BINS = 15
 """Of `calibration_error`, as in Guo et al. 2017."""
 
 
+def in_top(logits: ArrayLike, labels: ArrayLike, count: int) -> NDArray[np.bool_]:
+    """Whether an image's class is among so many of the largest logits; of equal ones the first classes count as larger.
+
+    Args:
+        logits: [n, C].
+        labels: [n], classes.
+        count: of logits.
+
+    Returns:
+        [n].
+    """
+    table, classes = np.asarray(logits), np.asarray(labels)[:, None]
+    own = np.take_along_axis(table, classes, 1)
+    before = (table > own) | ((table == own) & (np.arange(table.shape[1]) < classes))
+    return before.sum(1) < count
+
+
+def negative_log_likelihood(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
+    """-log p_c of an image's class c, in nats, where p is the distribution softmax(logits).
+
+    Args:
+        logits: [n, C].
+        labels: [n], classes.
+
+    Returns:
+        [n].
+    """
+    log_p = special.log_softmax(np.asarray(logits, dtype=float), axis=-1)
+    return -np.take_along_axis(log_p, np.asarray(labels)[:, None], 1)[:, 0]
+
+
 def divergence(logits: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
     """KL(p || q) = sum_c p_c log(p_c / q_c), in nats, of the distributions softmax(logits) and softmax(others).
 
