@@ -120,6 +120,7 @@ class ResultsFolder:
         correct: NDArray[np.bool_],
         timing: Mapping[str, float],
         environment: Mapping[str, Any],
+        figures: Mapping[str, float] | None = None,
     ) -> None:
         """Write the record of a cell.
 
@@ -129,6 +130,7 @@ class ResultsFolder:
             correct: whether each test image was classified correctly, [N].
             timing: seconds by activity.
             environment: of the code and the machine that made it.
+            figures: of its outputs and of what an image costs, beside the accuracy; the first records have none.
         """
         record = {
             "format": RECORD_FORMAT,
@@ -139,6 +141,7 @@ class ResultsFolder:
                 "n": len(correct),
                 "correct": base64.b64encode(np.packbits(correct).tobytes()).decode(),
             },
+            **({"figures": dict(figures)} if figures else {}),
             "timing": {name: round(seconds, 3) for name, seconds in timing.items()},
             "environment": dict(environment),
         }

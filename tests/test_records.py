@@ -35,6 +35,12 @@ def test_a_record_gives_back_the_cell_and_every_prediction(tmp_path, n):
     assert record["environment"] == {"device": "cpu"}
 
 
+def test_a_record_holds_the_figures_that_there_are(tmp_path):
+    folder, figures = ResultsFolder(tmp_path), {"nll_nats": 1 / 3, "flops_per_image": 10**12}
+    folder.write_record(KEY, CELL, np.array([True]), {}, {}, figures)
+    assert json.loads(folder.record(KEY).read_text())["figures"] == figures
+
+
 def test_a_write_that_fails_leaves_the_old_record_and_nothing_else(tmp_path, monkeypatch):
     folder = ResultsFolder(tmp_path)
     folder.write_record(KEY, CELL, np.array([True]), {}, {})

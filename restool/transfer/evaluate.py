@@ -1,7 +1,7 @@
 """Accuracy of a model on batches of images."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,30 +23,42 @@ RECALIBRATION_IMAGES = 1100
 """Batch-norm statistics are estimated from so many training images."""
 
 
+class Tested(NamedTuple):
+    """What a model made of some images.
+
+    Attributes:
+        correct: whether each image's highest logit is its label, [N] bool, on the CPU.
+        logits: [N, C] float32, on the CPU.
+        image: the first one, as the model got it, [1, C, *size].
+    """
+
+    correct: Tensor
+    logits: Tensor
+    image: Tensor
+
+
 def correct_predictions(model: nn.Module, batches: Batches, step: Callable[[], None] = lambda: None) -> Tensor:
     """Whether each image's highest logit is its label, as in `predictions`: [N] bool, on the CPU."""
-    return predictions(model, batches, step)[0]
+    return predictions(model, batches, step).correct
 
 
 @torch.no_grad()
-def predictions(model: nn.Module, batches: Batches, step: Callable[[], None] = lambda: None) -> tuple[Tensor, Tensor]:
-    """Whether each image's highest logit is its label, and all of its logits, in stored order.
+def predictions(model: nn.Module, batches: Batches, step: Callable[[], None] = lambda: None) -> Tested:
+    """What a model makes of images, in stored order.
 
     Args:
         model: in evaluation mode, on the device of `batches`.
         batches: read once, in order, without augmentation.
         step: called after every batch.
-
-    Returns:
-        [N] bool and [N, C] float32, on the CPU.
     """
-    correct, found = [], []
+    correct, found, image = [], [], torch.empty(0)
     for images, labels in batches.epoch():
         logits = model(images)
+        image = image if len(image) else images[:1].clone()
         correct.append(logits.argmax(1) == labels)
         found.append(logits.float())
         step()
-    return torch.cat(correct).cpu(), torch.cat(found).cpu()
+    return Tested(torch.cat(correct).cpu(), torch.cat(found).cpu(), image)
 
 
 def calibration_images(dataset: Dataset, sizes: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import groupby
 
 import torch
+from torch import Tensor
 
 from restool.correlation import Method
 from restool.data import Batches, Dataset
@@ -15,6 +16,7 @@ from restool.transfer.cache import KernelCache
 from restool.transfer.cells import Cell, SourceRun, plan
 from restool.transfer.config import StudyConfig
 from restool.transfer.evaluate import EVALUATION_BATCH, calibration_images, predictions
+from restool.transfer.figures import cost_figures, output_figures, peak_memory, start_peak_memory
 from restool.transfer.progress import Progress
 from restool.transfer.protocols import FINETUNE, SOURCE, resolve_protocol
 from restool.transfer.provenance import environment
@@ -57,6 +59,7 @@ class Study:
         self.failed: list[Cell] = []
         self.trainer = Trainer(dataset, folder, device=device, method=method, progress=progress)
         self.kernels = KernelCache()
+        self._own: tuple[SourceRun, Tensor] | None = None
         self.environment = environment(device)  # of the code as it was when it was read
 
     @property
@@ -138,15 +141,31 @@ class Study:
         images = calibration_images(dataset, sizes, self.device) if protocol.recalibrates else ()
         model = protocol.apply(trained.model, at, target, calibration=images, kernels=self.kernels)
         batches = Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=self.device)
+        is_own = protocol == SOURCE and cell.view is None
+        own = None if is_own else self._own_logits(cell.run, source)
+        start_peak_memory(self.device)
         started = time.perf_counter()
         with self.progress.activity(f"test {cell}", len(batches)) as watch:
-            correct, logits = predictions(model, batches, watch.step)
+            correct, logits, image = predictions(model, batches, watch.step)
         timing = {"evaluate_seconds": time.perf_counter() - started}
+        peak = peak_memory(self.device)
+        if is_own:
+            self._own = cell.run, logits
+        figures = output_figures(logits, batches.labels.cpu(), correct, own) | cost_figures(model, image, peak)
         if trained.seconds is not None and protocol in (SOURCE, FINETUNE):
             timing["train_seconds"] = trained.seconds
         if self.keep_logits:
             self.folder.write_logits(cell.key, logits.numpy())
-        self.folder.write_record(cell.key, cell.fields, correct.numpy(), timing, self.environment)
+        self.folder.write_record(cell.key, cell.fields, correct.numpy(), timing, self.environment, figures)
+
+    def _own_logits(self, run: SourceRun, source: Trained) -> Tensor:
+        """The logits of a source model at its source, from a pass of their own unless this process tested it there."""
+        if self._own is None or self._own[0] != run:
+            model = SOURCE.apply(source.model, run.source, run.source, kernels=self.kernels)
+            batches = Batches(self.dataset, "test", run.source, batch_size=EVALUATION_BATCH, device=self.device)
+            with self.progress.activity(f"answers of {run}", len(batches)) as watch:
+                self._own = run, predictions(model, batches, watch.step).logits
+        return self._own[1]
 
     def _is_done(self, cell: Cell) -> bool:
         kept = not self.keep_logits or self.folder.logits(cell.key).exists()

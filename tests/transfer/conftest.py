@@ -56,7 +56,7 @@ class Progress:
     @property
     def trainings(self) -> dict[str, int]:
         """Steps of what was trained or fine-tuned."""
-        return {text: steps for text, steps in self.steps.items() if not text.startswith("test")}
+        return {text: steps for text, steps in self.steps.items() if not text.startswith(("test", "answers of"))}
 
     def step(self) -> None:
         self.steps[self.activities[-1]] += 1
