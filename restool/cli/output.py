@@ -50,28 +50,32 @@ def print_files(files: list[Path]) -> None:
     print("wrote " + ", ".join(str(file) for file in files), file=sys.stderr)
 
 
-def print_report(out: Path, files: list[Path], *, as_json: bool) -> None:
-    """The tables of a folder whose report was written."""
+def print_report(out: Path, files: list[Path], *, metric: str, as_json: bool) -> None:
+    """The tables of a folder whose report of a metric was written."""
     from restool.report import results
 
     if as_json:
-        print_json({"out": str(out), "files": [str(file) for file in files], "rows": plain_rows(results(out))})
+        print_json({"out": str(out), "files": [str(file) for file in files], "rows": plain_rows(results(out, metric))})
     else:
-        print((out / "table.md").read_text())
+        print(_table(out, metric).read_text())
         print_files(files)
 
 
-def print_reports(outs: list[Path], files: list[Path], *, as_json: bool) -> None:
-    """The tables of several folders whose reports were written."""
+def print_reports(outs: list[Path], files: list[Path], *, metric: str, as_json: bool) -> None:
+    """The tables of several folders whose reports of a metric were written."""
     from restool.report import results
 
     if as_json:
-        folders = [{"out": str(out), "rows": plain_rows(results(out))} for out in outs]
+        folders = [{"out": str(out), "rows": plain_rows(results(out, metric))} for out in outs]
         print_json({"folders": folders, "files": [str(file) for file in files]})
     else:
         for out in outs:
-            print(f"{out}\n\n{(out / 'table.md').read_text()}")
+            print(f"{out}\n\n{_table(out, metric).read_text()}")
         print_files(files)
+
+
+def _table(out: Path, metric: str) -> Path:
+    return out / ("table.md" if metric == "accuracy" else f"{metric}-table.md")
 
 
 def print_grid(out: Path, files: list[Path], keys: Collection[str], *, as_json: bool) -> None:

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from restool.arguments import require_choice
 from restool.cli.option import option
 from restool.cli.output import print_report, print_reports
 from restool.cli.panels import DEFAULT_OUT, Json
+from restool.errors import ArgumentError
 
 Folders = Annotated[
     list[Path] | None, typer.Argument(help="Results folders.", metavar="DIR", show_default=str(DEFAULT_OUT))
@@ -18,21 +20,39 @@ Page = Annotated[
         None, "--page", "One page of all folders.", "FILE", show_default="DIR/report.html; report.html for several DIR"
     ),
 ]
+Metric = Annotated[
+    str,
+    option(
+        None,
+        "--metric",
+        "What tables and figures show; the page is of the accuracy.",
+        "accuracy|top5|nll|ece|agreement|divergence|images_per_second|flops_per_image|memory",
+    ),
+]
 
 
-def report(out: Folders = None, page: Page = None, as_json: Json = False) -> None:
+def report(out: Folders = None, page: Page = None, metric: Metric = "accuracy", as_json: Json = False) -> None:
     """Rebuild tables (Markdown, CSV, LaTeX), figures (PNG, PDF) and the page of results folders from their records.
 
     restool report results/local
     restool report results/demo results/penalties --page all.html
+    restool report results/local --metric flops_per_image
     """
     from restool.records import ResultsFolder
-    from restool.report import write_page, write_report
+    from restool.report import METRICS, write_page, write_report
 
     outs = out or [DEFAULT_OUT]
+    require_choice("metric", metric, METRICS)
+    shows_accuracy = metric == METRICS[0]
+    if page is not None and not shows_accuracy:
+        raise ArgumentError("page", "is of the accuracy and not of another metric", page)
     for each in outs:
         ResultsFolder(each)  # rejects a folder of another version
     if len(outs) == 1 and page is None:
-        print_report(outs[0], write_report(outs[0]), as_json=as_json)
+        print_report(outs[0], write_report(outs[0], metric), metric=metric, as_json=as_json)
+        return
+    if shows_accuracy:
+        files = write_page(outs, page or Path("report.html"))
     else:
-        print_reports(outs, write_page(outs, page or Path("report.html")), as_json=as_json)
+        files = [path for each in outs for path in write_report(each, metric)]
+    print_reports(outs, files, metric=metric, as_json=as_json)

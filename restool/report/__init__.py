@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Literal, get_args
 
 import pandas as pd
 
@@ -12,10 +11,13 @@ from restool.report.comparison import Comparison, compare, parse_sides
 from restool.report.curve import curves
 from restool.report.frame import of_equal_settings, read_records, summarise
 from restool.report.groups import headings, split
+from restool.report.measure_frame import measured
+from restool.report.measures import ACCURACY, MEASURES, METRICS
 from restool.report.outputs import consistency
 from restool.report.tables import markdown
 
 __all__ = [
+    "METRICS",
     "Comparison",
     "compare",
     "consistency",
@@ -30,24 +32,27 @@ __all__ = [
     "write_report",
 ]
 
+TABLES = (ACCURACY.name, "curve", "consistency", *MEASURES)
+"""What `results` gives."""
 
-Metric = Literal["accuracy", "curve", "consistency"]
 
-
-def results(out: str | Path, metric: Metric = "accuracy") -> pd.DataFrame:
+def results(out: str | Path, metric: str = ACCURACY.name) -> pd.DataFrame:
     """What the records of a folder say, as a frame whose columns are named after figure and unit, with intervals.
 
     Args:
         out: results folder.
         metric: "accuracy" for a row per cell (see `summarise`), "curve" for one per source and protocol (`curves`),
-            "consistency" for one per cell whose logits were kept (`consistency`).
+            "consistency" for one per cell whose logits were kept (`consistency`), or the name of another measure such
+            as "nll" for one per cell, blank where it lacks it (`restool.report.measure_frame.measured`).
 
     Raises:
         MissingDataError: there are no records.
         UsageError: a record or its logits are damaged, or there is no such metric.
     """
-    require_choice("metric", metric, get_args(Metric))
+    require_choice("metric", metric, TABLES)
     records = read_records(Path(out))
+    if metric in MEASURES:
+        return measured(records, MEASURES[metric])
     if metric == "consistency":
         return consistency(Path(out), records)
     return curves(records) if metric == "curve" else summarise(records)
@@ -61,24 +66,31 @@ def tables_of(out: Path, keys: Collection[str]) -> tuple[str, list[str]]:
     return markdown(split(summarise(shown), curves(shown), consistency(out, shown))), headings(others)
 
 
-def write_report(out: Path) -> list[Path]:
+def write_report(out: Path, metric: str = ACCURACY.name) -> list[Path]:
     """Write the tables, figures and page of the records in `out/records`.
 
     Tables are `table.*`, `curves.csv` and, of cells whose logits were kept, `consistency.csv`. A figure is `heatmap.*`
-    or, accuracy over the target size, `lines.*`, as PNG and PDF; `heatmap-<settings>.*` and `lines-<settings>.*` where
-    the records have several settings. `report.html` holds all of it and the diagnoses of the folder. Files of what has
-    no record any more are removed. Nothing is written unless all of it could be made.
+    or, accuracy over the target size, `lines.*`, or, over what an image costs, `cost.*`, as PNG and PDF;
+    `heatmap-<settings>.*` and so on where the records have several settings. `report.html` holds all of it and the
+    diagnoses of the folder. Files of what has no record any more are removed. Nothing is written unless all of it could
+    be made.
+
+    Args:
+        out: results folder.
+        metric: what to report, one of `METRICS`. Of all but the accuracy there are `METRIC-table.*`,
+            `METRIC-heatmap.*` and `METRIC-lines.*`, and no page.
 
     Returns:
         The files written.
 
     Raises:
-        MissingDataError: there are no records.
-        UsageError: a record, its logits or a diagnosis is damaged.
+        MissingDataError: there are no records, or none tells the metric.
+        UsageError: a record, its logits or a diagnosis is damaged, or there is no such metric.
     """
-    from restool.report.folder import make_report  # seaborn takes a second that only figures need
+    from restool.report.folder import make_report, write_measure  # seaborn takes a second that only figures need
 
-    return make_report(out).write()
+    require_choice("metric", metric, METRICS)
+    return write_measure(out, MEASURES[metric]) if metric in MEASURES else make_report(out).write()
 
 
 def write_page(outs: Sequence[Path], to: Path) -> list[Path]:

@@ -28,7 +28,7 @@ IDENTITY = {
     "seed": int,
 }
 """Fields that every cell has, and their types."""
-MEASURED = ["accuracy", "n", "correct", "key", "timing", "environment"]
+MEASURED = ["accuracy", "n", "correct", "figures", "key", "timing", "environment"]
 """What a record says beside its cell."""
 SUMMARY = [
     "seeds",

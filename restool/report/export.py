@@ -16,16 +16,16 @@ from restool.report.groups import split
 def rows(out: Path) -> list[dict[str, Any]]:
     """One row per record, in the order of the tables: key, the fields of the cell, accuracy in percent, n.
 
-    `timing_` and `environment_` stand before the names of what the record says of those. What a record does not say is
-    missing from its row.
+    `figures_`, `timing_` and `environment_` stand before the names of what the record says of those. What a record does
+    not say is missing from its row.
     """
     found = []
     for key in read_records(out)["key"]:
         record = json.loads((out / "records" / f"{key}.json").read_text("utf-8"))
         row = {"key": key, **record["cell"]}
         row |= {"accuracy_percent": 100 * record["result"]["accuracy"], "n": record["result"]["n"]}
-        for part in ("timing", "environment"):
-            row |= {f"{part}_{name}": value for name, value in record[part].items()}
+        for part in ("figures", "timing", "environment"):
+            row |= {f"{part}_{name}": value for name, value in record.get(part, {}).items()}
         found.append(row)
     return found
 

@@ -1,16 +1,21 @@
 """The report of a results folder: its tables, figures and page, made of its records alone."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from restool.files import write_files
+from restool.report.cost import COSTS, draw_cost
 from restool.report.curve import curves
 from restool.report.figures import as_files
 from restool.report.frame import read_records, summarise
 from restool.report.groups import split
 from restool.report.heatmap import draw
 from restool.report.lines import draw_lines
+from restool.report.measure_frame import with_values
+from restool.report.measure_report import KINDS, measure_files
+from restool.report.measures import Measure
 from restool.report.outputs import consistency
 from restool.report.page import FIGURES, Chapter, chapter, page
 from restool.report.tables import csv, latex, markdown
@@ -30,22 +35,17 @@ class FolderReport:
 
     def write(self) -> list[Path]:
         """Write the files, and remove derived ones of what has no record any more."""
-        paths = write_files(self.out, self.files)
-        figures = [f"{kind}{rest}.{suffix}" for kind, rest, suffix in product(FIGURES, ("", "-*"), ("png", "pdf"))]
-        for path in [path for pattern in [*figures, *BESIDE] for path in self.out.glob(pattern)]:
-            if path.name not in self.files:
-                path.unlink()
-        return paths
+        return _write(self.out, self.files, FIGURES, BESIDE)
 
 
 def make_report(out: Path) -> FolderReport:
     """Draw everything; nothing is written yet. Errors as in `restool.report.write_report`."""
     records = read_records(out)
     summary, beside = summarise(records), (curves(records), consistency(out, records))
-    groups = split(summary, *beside)
+    groups = with_values(split(summary, *beside), records, COSTS)
     texts = {"table.md": markdown(groups), "table.csv": csv(summary), "table.tex": latex(groups)}
     texts |= {name: csv(frame) for name, frame in zip(BESIDE, beside, strict=True) if len(frame)}
-    drawn = [{"heatmap": draw(group), "lines": draw_lines(group)} for group in groups]
+    drawn = [{"heatmap": draw(group), "lines": draw_lines(group), "cost": draw_cost(group)} for group in groups]
     figures = [{kind: figure for kind, figure in each.items() if figure is not None} for each in drawn]
     own = chapter(out, records, groups, figures)
     texts[PAGE] = page([own])
@@ -54,3 +54,19 @@ def make_report(out: Path) -> FolderReport:
         for kind, figure in each.items():
             files |= as_files(kind if len(groups) == 1 else f"{kind}-{group.slug}", figure)
     return FolderReport(out, files, own)
+
+
+def write_measure(out: Path, measure: Measure) -> list[Path]:
+    """Write table, heat map and lines of a measure; errors as in `restool.report.write_report`."""
+    figures = [f"{measure.name}-{kind}" for kind in KINDS]
+    return _write(out, measure_files(out, measure), figures)
+
+
+def _write(out: Path, files: Mapping[str, bytes], figures: Iterable[str], others: Iterable[str] = ()) -> list[Path]:
+    """Write files, and remove derived ones of what has no record any more: figures of these kinds, and others."""
+    paths = write_files(out, files)
+    patterns = [f"{kind}{rest}.{suffix}" for kind, rest, suffix in product(figures, ("", "-*"), ("png", "pdf"))]
+    for path in [path for pattern in [*patterns, *others] for path in out.glob(pattern)]:
+        if path.name not in files:
+            path.unlink()
+    return paths

@@ -155,6 +155,7 @@ def _read_row(path: Path) -> dict[str, Any]:
         raise UsageError(f"record {path} {problem}: delete it and run the sweep again")
     row = {name: _plain(value) for name, value in with_view(record["cell"]).items()}
     row |= {name: record["result"][name] for name in ("accuracy", "n", "correct")}
+    row["figures"] = record.get("figures", {})  # the first records have none
     return row | {name: record[name] for name in ("key", "timing", "environment")}
 
 
@@ -189,6 +190,18 @@ def _problem(record: Any, stem: str) -> str | None:
     for name, kind in IDENTITY.items():
         if not isinstance(cell.get(name), kind):
             return f"must have cell.{name} of type {kind.__name__}, got {cell.get(name)!r}"
+    return _problem_of_result(result) or _problem_of_figures(record.get("figures", {}))
+
+
+def _problem_of_figures(figures: Any) -> str | None:
+    """What keeps the figures of a record from being numbers, or None."""
+    if isinstance(figures, dict) and all(isinstance(value, int | float) for value in figures.values()):
+        return None
+    return f"must have figures that are numbers, got {figures!r}"
+
+
+def _problem_of_result(result: Mapping[str, Any]) -> str | None:
+    """What keeps a result from being one, or None."""
     accuracy, n = result.get("accuracy"), result.get("n")
     if not isinstance(accuracy, int | float) or not 0 <= accuracy <= 1:
         return f"must have result.accuracy between 0 and 1, got {accuracy!r}"

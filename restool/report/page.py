@@ -11,16 +11,18 @@ from matplotlib.figure import Figure
 
 from restool.report import diagnosis, portrait, portraits, provenance
 from restool.report.columns import names
+from restool.report.cost import cost_rows
 from restool.report.diagnosis import Diagnosed, read_diagnoses
 from restool.report.figures import render
 from restool.report.groups import Group, points
 from restool.report.tables import CONSISTENCY, CURVES, caption, consistency_rows, curve_rows, rows
 
 FIGURES = {
-    "heatmap": ("Difference from the source accuracy, percentage points", "difference"),
-    "lines": ("Accuracy in percent against the target resolution", "accuracy"),
+    "heatmap": "Difference from the source accuracy, percentage points",
+    "lines": "Accuracy in percent against the target resolution",
+    "cost": "Accuracy in percent against the operations and the speed of every target size, to choose one by",
 }
-"""What the figures of a group show, in words and by the column of the summary."""
+"""What the figures of a group show, in words."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,7 @@ def chapter(out: Path, records: pd.DataFrame, groups: list[Group], figures: list
 def _section(group: Group, figures: dict[str, Figure], records: pd.DataFrame) -> Section:
     pictures = []
     for kind, figure in figures.items():
-        told, column = FIGURES[kind]
-        pictures.append(Picture(f"{told}: {group.heading}", _svg(figure), [_numbers(group, column)]))
+        pictures.append(Picture(f"{FIGURES[kind]}: {group.heading}", _svg(figure), [_numbers(group, kind)]))
     tables = [Table("All cells", "", rows(group), 2)] if group.targets else []
     if (group.curves["targets"] > 1).any():
         tables.append(Table("Along the curve", CURVES, curve_rows(group.curves), 2))
@@ -140,9 +141,11 @@ def _svg(figure: Figure) -> Markup:
     return Markup(text[text.index("<svg") :])  # noqa: S704 (matplotlib wrote it, and escapes what it writes)
 
 
-def _numbers(group: Group, column: str) -> Table:
+def _numbers(group: Group, kind: str) -> Table:
     """What a figure shows, one row per cell, with the ends of the interval."""
-    unit = "points" if column == "difference" else "percent"
+    if kind == "cost":
+        return Table("", "", cost_rows(group), 2)
+    column, unit = ("difference", "points") if kind == "heatmap" else ("accuracy", "percent")
     table = [["source", "protocol", "target", unit, "from", "to", "n", "seeds"]]
     for row in group.cells.dropna(subset=f"{column}_{unit}").to_dict("records"):
         values = [row[name] for name in names(column, unit)]

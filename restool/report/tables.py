@@ -1,7 +1,7 @@
 """A summary as text: Markdown for people, LaTeX for papers, CSV for programs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -51,7 +51,19 @@ def latex(groups: Sequence[Group]) -> str:
 
 def rows(group: Group) -> list[list[str]]:
     """Header and body as text: accuracy in percent, in brackets the difference in points, each with its interval."""
-    table = [["source", "protocol", "source accuracy", *(f"{target} {group.unit}" for target in group.targets)]]
+    return grid(group, "source accuracy", accuracy, _cell)
+
+
+def grid(group: Group, heading: str, own: Callable[[Row], str], cell: Callable[[Row], str]) -> list[list[str]]:
+    """Header and body as text: a row per source and protocol, a column for the source and for every target.
+
+    Args:
+        group: of the table.
+        heading: of the column for the source.
+        own: what is said of a source, by its row of the summary.
+        cell: what is said of a cell.
+    """
+    table = [["source", "protocol", heading, *(f"{target} {group.unit}" for target in group.targets)]]
     compares = bool((group.cells["finetune_epochs"] > 0).any())
     for _, cells in group.cells.groupby(["source", "finetune_epochs", "label"], sort=False):
         by_target = {row["target"]: row for row in cells.to_dict("records")}
@@ -59,11 +71,11 @@ def rows(group: Group) -> list[list[str]]:
         if compares:
             protocol = f"{'after' if epochs else 'before'} fine-tuning ({protocol})"
         at_source = group.at_source(source)
-        line = [f"{source} {group.unit}", protocol, "" if at_source is None else accuracy(at_source)]
+        line = [f"{source} {group.unit}", protocol, "" if at_source is None else own(at_source)]
         seeds = cells["seeds"].max() if at_source is None else at_source["seeds"]
         for target in group.targets:
             row = by_target.get(target)
-            line.append("" if row is None else _cell(row, seeds))
+            line.append("" if row is None else cell(row) + fewer(row, seeds))
         table.append(line)
     return table
 
@@ -164,9 +176,9 @@ def fewer(row: Row, seeds: int) -> str:
     return f" [{plural(row['seeds'], 'seed')}]" if row["seeds"] < seeds else ""
 
 
-def _cell(row: Row, seeds: int) -> str:
+def _cell(row: Row) -> str:
     told = judged(row)
-    return accuracy(row) + (f" ({told})" if told else "") + fewer(row, seeds)
+    return accuracy(row) + (f" ({told})" if told else "")
 
 
 def aligned(table: list[list[str]], left: int = 2) -> str:

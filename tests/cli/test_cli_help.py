@@ -45,7 +45,7 @@ def test_help_lists_every_command_and_where_to_start(restool):
         ("train", [*COMMON, "--json", "--alias-penalty"]),
         ("evaluate", ["FILE", "--test", "--dataset", "--protocols", "--limit", "--device", "--json"]),
         ("diagnose", ["FILE", "--to", "--dataset", "--limit", "--device", "--json"]),
-        ("report", ["DIR", "--json"]),
+        ("report", ["DIR", "--json", "--page", "--metric"]),
         ("export", ["csv|jsonl|tensorboard", "DIR", "--to"]),
         ("compare", ["A", "B", "--fail-below", "--json"]),
         ("import", ["flexconv:FILE.pt", "--reference-size", "--out", "--json"]),

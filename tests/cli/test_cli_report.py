@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 from html import unescape
+from pathlib import Path
 
 from restool.report.diagnosis import read_diagnoses
 
@@ -42,6 +43,37 @@ def test_one_bad_folder_stops_the_page_before_anything_is_written(restool, swept
     assert answer.status == 4
     assert answer.message == "no records in nowhere/records; a sweep into nowhere writes them"
     assert not list(here.iterdir())
+
+
+def test_another_metric_is_printed_and_written(restool, swept):
+    answer = restool("report", swept, "--metric", "flops_per_image")
+    assert answer.status == 0, answer.err
+    assert answer.out.rstrip() == (swept / "flops_per_image-table.md").read_text().rstrip()
+    printed = json.loads(restool("report", swept, "--metric", "flops_per_image", "--json").out)
+    stored = {}
+    for path in (swept / "records").iterdir():
+        record = json.loads(path.read_text())
+        stored[record["cell"]["protocol"], record["cell"]["target"]] = record["figures"]["flops_per_image"]
+    assert {(row["protocol"], row["target"]): row["flops_per_image"] for row in printed["rows"]} == stored
+    assert {Path(path).name for path in printed["files"]} >= {"flops_per_image-heatmap.png"}
+
+
+def test_a_metric_of_several_folders_is_printed_for_each(restool, swept, here):
+    shutil.copytree(swept, here / "again")
+    answer = restool("report", swept, "again", "--metric", "nll")
+    assert answer.out.count("# Mean negative log-likelihood in nats") == 2
+    assert (here / "again" / "nll-table.md").exists()
+
+
+def test_a_metric_that_is_not_there_is_told(restool, swept, here):
+    answer = restool("report", swept, "--metric", "memory")
+    assert (answer.status, answer.message) == (4, f"no record of {swept} tells memory; only tests on a GPU do")
+    answer = restool("report", swept, "--metric", "loss")
+    assert answer.status == 2
+    assert "must be one of accuracy, top5, nll, " in answer.message
+    answer = restool("report", swept, "--metric", "nll", "--page", "all.html")
+    assert answer.status == 2
+    assert "is of the accuracy and not of another metric" in answer.message
 
 
 def test_a_diagnosis_is_kept_and_shown(restool, swept):

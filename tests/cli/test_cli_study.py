@@ -19,6 +19,8 @@ PROTOCOLS = {
     "finetune",
 }
 REPORT = [
+    "cost.pdf",
+    "cost.png",
     "curves.csv",
     "heatmap.pdf",
     "heatmap.png",

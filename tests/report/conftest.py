@@ -31,9 +31,20 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write() -> Write:
-    """A function (out, accuracy, n=1000, **fields of the cell) -> path of the record; its first images are correct."""
+    """A function (out, accuracy, n=1000, **fields of the cell) -> path of the record; its first images are correct.
 
-    def write_record(out: Path, accuracy: float, n: int = 1000, **cell: Any) -> Path:
+    `figures`, `seconds` of its test and `device` are what else the record says; the first records have no figures.
+    """
+
+    def write_record(
+        out: Path,
+        accuracy: float,
+        n: int = 1000,
+        figures: dict[str, float] | None = None,
+        seconds: float = 1.0,
+        device: str = "cpu",
+        **cell: Any,
+    ) -> Path:
         cell = SETTINGS | cell
         correct = np.arange(n) < round(accuracy * n)
         assert correct.mean() == pytest.approx(accuracy), "no number of images has this accuracy"
@@ -47,15 +58,22 @@ def write() -> Write:
                 "n": n,
                 "correct": base64.b64encode(np.packbits(correct).tobytes()).decode(),
             },
-            "timing": {"train_seconds": 1.0, "evaluate_seconds": 1.0},
-            "environment": {"restool": "0.1.0", "device": "cpu"},
-        }
+            "timing": {"train_seconds": 1.0, "evaluate_seconds": seconds},
+            "environment": {"restool": "0.1.0", "device": device},
+        } | ({"figures": figures} if figures else {})
         path = out / "records" / f"{key}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(record), encoding="utf-8")
         return path
 
     return write_record
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of figures are empty: what is written is of interest, and not how it looks."""
+    monkeypatch.setattr("restool.report.page.render", lambda figure, suffix: b"<svg></svg>")
+    monkeypatch.setattr("restool.report.figures.render", lambda figure, suffix: b"")
 
 
 @pytest.fixture

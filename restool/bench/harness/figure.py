@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from restool.bench.harness.table import context, tick, title
-from restool.report.heatmap import STYLE
+from restool.report.figures import STYLE
 
 PANEL_WIDTH, LEGEND, HEIGHT = 4.2, 1.4, 4.2
 """A panel, the legend beside it and the figure measure so many inches."""
