@@ -2,34 +2,19 @@
 
 import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
 
 from restool.data.dataset import Dataset, Split, partition, stored
+from restool.data.pictures import Encoded, decode
 from restool.errors import MissingDataError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-CHUNK = 256
-"""A thread decodes so many images at a time."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """An image as it is stored, with the place that an error message names."""
-
-    where: str
-    content: bytes | Path
 
 
 @dataclass(frozen=True)
@@ -174,45 +159,3 @@ def _class_names(schema: "pa.Schema", label: str) -> tuple[str, ...] | None:
     entry = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     names = entry.get("info", {}).get("features", {}).get(label, {}).get("names")
     return tuple(names) if names else None
-
-
-def decode(images: Sequence[Encoded]) -> Tensor:
-    """Pixels of images that share one size: uint8 [N, C, n, n], C = 1 if all are grey, else 3.
-
-    Raises:
-        MissingDataError: if an image is damaged.
-        UsageError: if an image is not square, of another size than the first, or not of 8 bits a channel.
-    """
-    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
-    with ThreadPoolExecutor() as pool:
-        arrays = [
-            array for chunk in pool.map(lambda chunk: [_pixels(image) for image in chunk], chunks) for array in chunk
-        ]
-    height, width = arrays[0].shape[:2]
-    if height != width:
-        raise UsageError(f"images must be square, but {images[0].where} is {width}x{height}; crop or resize them first")
-    for image, array in zip(images, arrays, strict=True):
-        if array.shape[:2] != (height, width):
-            raise UsageError(
-                f"images must share one size, but {image.where} is {array.shape[1]}x{array.shape[0]} and"
-                f" {images[0].where} is {width}x{height}; crop or resize them first"
-            )
-    if any(array.shape[2] == 3 for array in arrays):
-        arrays = [np.broadcast_to(array, (height, width, 3)) for array in arrays]
-    return torch.from_numpy(np.ascontiguousarray(np.stack(arrays).transpose(0, 3, 1, 2)))
-
-
-def _pixels(image: Encoded) -> NDArray[np.uint8]:
-    """[H, W, 1] of a grey image, [H, W, 3] of any other."""
-    source = BytesIO(image.content) if isinstance(image.content, bytes) else image.content
-    try:
-        with Image.open(source) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise UsageError(
-                    f"images must have 8 bits a channel, but {image.where} has mode {opened.mode}; convert it first"
-                )
-            if opened.mode in ("1", "L", "LA"):
-                return np.asarray(opened.convert("L"))[:, :, None]
-            return np.asarray(opened.convert("RGB"))
-    except (OSError, SyntaxError) as error:  # Pillow reports a broken PNG as a SyntaxError
-        raise MissingDataError(f"{image.where} cannot be decoded as an image; replace it") from error

@@ -258,10 +258,12 @@ def test_images_that_are_not_square_are_refused(tmp_path: Path) -> None:
     assert_refused(UsageError, message, f"parquet:{tmp_path}")
 
 
-def test_images_of_sixteen_bits_are_refused(tmp_path: Path) -> None:
+def test_a_mode_that_is_refused_is_told_of_the_file(tmp_path: Path) -> None:
     write_folders(tmp_path)
-    rewrite_one(tmp_path, Image.fromarray(np.full((10, 10), 60_000, np.uint16)))
-    message = r"^images must have 8 bits a channel, but train/class0/000\.png has mode I;16; convert it first$"
+    buffer = io.BytesIO()
+    Image.fromarray(np.ones((10, 10), np.float32)).save(buffer, "TIFF")
+    rewrite_one(tmp_path, buffer.getvalue())
+    message = r"^images must have whole grey levels, but train/class0/000\.png has floats \(mode F\), whose"
     assert_refused(UsageError, message, f"folder:{tmp_path}")
 
 
