@@ -111,7 +111,11 @@ class Batches:
         Args:
             shuffle_seed: alone decides order and augmentation, whatever the device, the batch size and the global
                 random state; None gives the stored order without augmentation.
+
+        Raises:
+            UsageError: if the part has no images.
         """
+        self.dataset.require_images(self.part)
         if shuffle_seed is None:
             places = torch.arange(self.samples, device=self.images.device)
             for which, images, labels in zip(
@@ -126,7 +130,11 @@ class Batches:
         """Images of every batch of an epoch, flips and crop offsets: [B], [B], [B, 2].
 
         They are drawn on the CPU, so that they are the same for every device.
+
+        Raises:
+            UsageError: if the part has no images.
         """
+        self.dataset.require_images(self.part)
         order = torch.randperm(self.samples, generator=generator)
         flipped = torch.rand(self.samples, generator=generator) < 0.5
         offsets = torch.randint(0, 2 * PADDING + 1, (self.samples, 2), generator=generator)

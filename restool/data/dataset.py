@@ -42,9 +42,10 @@ class Dataset:
     `mean` and `std` are per channel, of values in [0, 1]. `augment` tells whether a flip and a shifted crop keep the
     class. `native_size` is the stored height and width in pixels, or None where images are rendered at any size.
     `fingerprint` hashes the content of all parts, so that two runs share results only if they saw the same data.
-    `counts` is the number of images of each part. `dims` is 2 for images and 1 for sequences, [N, C, T], whose size is
-    their number of steps, to which `resample` brings them. `fixed` tells why another size has no meaning, or is None
-    where it has one. `noise` gives normalised steps [B, C, L] behind those of the sequences of a part at places [B].
+    `counts` is the number of images of each part; a data set with a test part alone has none in the others. `dims` is 2
+    for images and 1 for sequences, [N, C, T], whose size is their number of steps, to which `resample` brings them.
+    `fixed` tells why another size has no meaning, or is None where it has one. `noise` gives normalised steps [B, C, L]
+    behind those of the sequences of a part at places [B]. `notes` tell what reading the files did that may surprise.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Dataset:
     fixed: str | None = None
     noise: Callable[[Part, Tensor], Tensor] | None = field(default=None, repr=False, compare=False)
     resample: Resample = "decimate"
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def resized(self, images: Tensor, size: int) -> Tensor:
         """Whole grey levels at another size as uint8, see `resampling.resize` and `rates.resample`."""
@@ -89,6 +91,14 @@ class Dataset:
             raise ArgumentError("size", "must be at least 1 pixel", size)
         return self.read(part, size)
 
+    def require_images(self, part: Part) -> None:
+        """Raise UsageError for a part without images, which a data set with a test part alone has."""
+        if not self.counts[part]:
+            raise UsageError(
+                f"{self.name} has no {part} images, for it has a test part alone; add a training part, or evaluate a"
+                " trained model with `epochs` 0"
+            )
+
 
 def require_limit(limit: int | None) -> None:
     """Raise ArgumentError for a limit below one image."""
@@ -109,30 +119,32 @@ def within_limit(counts: Mapping[Part, int], limit: int | None) -> dict[Part, in
     return {part: min(counts[part], most[part]) for part in PARTS}
 
 
-def partition(train: int, test: int, limit: int | None) -> dict[Part, np.ndarray]:
-    """Indices of each part into the training images followed by the test images, ascending.
+def partition(train: int, test: int, limit: int | None, *, validation: int = 0) -> dict[Part, np.ndarray]:
+    """Indices of each part into the training images followed by those of validation and of the test, ascending.
 
-    Validation is a tenth of the training images, at least one and at most 5,000, drawn by a fixed permutation; test
-    images never mix with the others. Under a limit every part keeps the head of its permutation (counts as in
-    `within_limit`), so sorted files stay balanced and a smaller limit keeps a subset of a larger one.
+    Without stored validation images, a tenth of the training images, at least one and at most 5,000, is drawn for it by
+    a fixed permutation; test images never mix with the others. Under a limit every part keeps the head of its
+    permutation (counts as in `within_limit`), so sorted files stay balanced and a smaller limit keeps a subset of a
+    larger one.
 
     Args:
-        train: images in the stored training part, at least 2.
+        train: images in the stored training part, at least 2, or 0 where there is none.
         test: images in the stored test part, at least 1.
         limit: images to keep, or None for all.
+        validation: images in the stored validation part, if there is one.
 
     Raises:
         UsageError: if there are too few images to cut the parts from, or the limit is below 1.
     """
-    if train < 2 or test < 1:
+    if train == 1 or test < 1:
         raise UsageError(f"a data set needs at least 2 training images and 1 test image, got {train} and {test}")
-    held_out = max(1, min(MOST_VALIDATION, train // 10))
-    kept = within_limit({"train": train - held_out, "validation": held_out, "test": test}, limit)
+    held_out = 0 if validation or not train else max(1, min(MOST_VALIDATION, train // 10))
+    kept = within_limit({"train": train - held_out, "validation": validation or held_out, "test": test}, limit)
     rng = np.random.default_rng(SPLIT_SEED)
-    shuffled, shuffled_test = rng.permutation(train), train + rng.permutation(test)
+    shuffled, shuffled_test = rng.permutation(train), train + validation + rng.permutation(test)
     pools: dict[Part, np.ndarray] = {
         "train": shuffled[held_out:],
-        "validation": shuffled[:held_out],
+        "validation": train + rng.permutation(validation) if validation else shuffled[:held_out],
         "test": shuffled_test,
     }
     return {part: np.sort(pool[: kept[part]]) for part, pool in pools.items()}
@@ -157,7 +169,7 @@ def stored(name: str, parts: Mapping[Part, Split], class_names: tuple[str, ...],
     """The data set of images that exist at one size; channels, size and normalisation follow from the images."""
     if len(class_names) < 2:
         raise UsageError(f"{name} must have at least 2 classes, but has {len(class_names)}; label the images by class")
-    channels, size = parts["train"].images.shape[1:3]
+    channels, size = parts["test"].images.shape[1:3]
     mean, std = NORMALISATION[channels]
     return Dataset(
         name=name,

@@ -5,13 +5,14 @@ first frame counts. Grey levels of 16 bits are divided by 257 and rounded, so th
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +38,8 @@ TURNS = {
 
 CHUNK = 256
 """A thread decodes so many images at a time."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,7 @@ def decode(images: Sequence[Encoded]) -> Tensor:
         MissingDataError: if an image is damaged.
         UsageError: if an image is not square, of another size than the first, or refused by `picture`.
     """
-    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
-    with ThreadPoolExecutor() as pool:
-        arrays = [
-            array for chunk in pool.map(lambda chunk: [_pixels(image) for image in chunk], chunks) for array in chunk
-        ]
+    arrays = _by_threads(_pixels, images)
     height, width = arrays[0].shape[:2]
     if height != width:
         raise UsageError(f"images must be square, but {images[0].where} is {width}x{height}; crop or resize them first")
@@ -102,6 +101,30 @@ def decode(images: Sequence[Encoded]) -> Tensor:
     if any(array.shape[2] == 3 for array in arrays):
         arrays = [np.broadcast_to(array, (height, width, 3)) for array in arrays]
     return torch.from_numpy(np.ascontiguousarray(np.stack(arrays).transpose(0, 3, 1, 2)))
+
+
+def sound(images: Sequence[Encoded]) -> list[bool]:
+    """Whether each image can be read to its end.
+
+    Raises:
+        UsageError: if an image is whole, but refused by `picture`.
+    """
+    return _by_threads(_is_sound, images)
+
+
+def _is_sound(image: Encoded) -> bool:
+    try:
+        picture(image)
+    except MissingDataError:
+        return False
+    return True
+
+
+def _by_threads(function: Callable[[Encoded], Result], images: Sequence[Encoded]) -> list[Result]:
+    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda chunk: [function(image) for image in chunk], chunks)
+        return [result for chunk in found for result in chunk]
 
 
 def _pixels(image: Encoded) -> NDArray[np.uint8]:
