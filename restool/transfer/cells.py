@@ -9,7 +9,7 @@ from restool.data import Dataset
 from restool.recipe import Recipe
 from restool.records import RECORD_FORMAT
 from restool.transfer.config import StudyConfig
-from restool.transfer.protocols import FINETUNE, SOURCE
+from restool.transfer.protocols import FINETUNE, SOURCE, possible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +111,7 @@ class Cell:
 def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
     """The cells of a study: for every source run its own accuracy, then targets by protocol, then fine-tuning."""
     cells = []
+    zero_shot = possible(config.zero_shot, dataset) if config.protocols == "all" else config.zero_shot
     for seed in config.seeds:
         for train in config.train:
             *smaller, source = (train,) if isinstance(train, int) else train
@@ -127,7 +128,7 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 resample=dataset.resample if dataset.dims == 1 else None,
             )
             cells.append(Cell(run=run, target=source, protocol=SOURCE.name))
-            cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in config.zero_shot]
+            cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in zero_shot]
             if config.finetune_epochs:
                 cells += [
                     Cell(run=run, target=target, protocol=FINETUNE.name, finetune_epochs=config.finetune_epochs)
