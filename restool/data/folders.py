@@ -65,7 +65,13 @@ def image_folder(
 
 def _of_classes(folder: Path) -> Path:
     """A folder without parts, which is a part itself unless a sub-folder has the parts."""
-    for below in _visible(folder)[0]:
+    classes = _visible(folder)[0]
+    if not classes:
+        raise MissingDataError(
+            f"{folder} must hold train and test, or a folder of images for every class, and does not; point at another"
+            " DIR"
+        )
+    for below in classes:
         if by_part([place.name for place in _visible(below)[0]]):
             raise MissingDataError(f"{folder} has no parts, but {below} has; point at that DIR")
     return folder

@@ -143,6 +143,11 @@ def test_a_folder_without_class_folders_is_named(tmp_path: Path) -> None:
     assert_refused(MissingDataError, message, f"folder:{tmp_path}")
 
 
+def test_a_folder_of_nothing_is_told_what_it_must_hold(tmp_path: Path) -> None:
+    message = "^.* must hold train and test, or a folder of images for every class, and does not; point at another DIR$"
+    assert_refused(MissingDataError, message, f"folder:{tmp_path}")
+
+
 def test_a_class_without_images_is_named(tmp_path: Path) -> None:
     write(tmp_path, "train", "test")
     (tmp_path / "train" / "dog").mkdir()

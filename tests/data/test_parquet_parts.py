@@ -59,6 +59,15 @@ def test_many_files_are_one_part_in_their_order(name: str, tmp_path: Path) -> No
     write(tmp_path / "._test.parquet", [1])  # macOS writes such files
     assert trained(tmp_path) == list(range(48))
     assert levels(tmp_path, "test") == [7, 8]
+    assert load(f"parquet:{tmp_path}").notes == ()
+
+
+def test_files_of_the_folder_itself_come_before_those_of_data(tmp_path: Path) -> None:
+    for place, start in (("", 0), ("data", 100)):
+        write(tmp_path / place / "train.parquet", range(start, start + 10))
+        write(tmp_path / place / "test" / "0.parquet", range(start + 20, start + 24))
+    assert trained(tmp_path) == list(range(10))
+    assert levels(tmp_path, "test") == list(range(20, 24))
 
 
 @pytest.mark.parametrize("name", ["validation", "valid", "val", "dev", "VAL"])
