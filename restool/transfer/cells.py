@@ -10,7 +10,7 @@ from restool.data.views import WHOLE, View
 from restool.recipe import Recipe
 from restool.records import RECORD_FORMAT
 from restool.transfer.config import StudyConfig
-from restool.transfer.protocols import FINETUNE, SOURCE
+from restool.transfer.protocols import FINETUNE, SOURCE, possible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +136,7 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
     """
     cells = []
     others = config.other_views(dataset)
+    zero_shot = possible(config.zero_shot, dataset) if config.protocols == "all" else config.zero_shot
     for seed in config.seeds:
         for train in config.train:
             *smaller, source = (train,) if isinstance(train, int) else train
@@ -153,12 +154,10 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 shown=tuple(dataset.chosen.items()),
             )
             cells.append(Cell(run=run, target=source, protocol=SOURCE.name))
-            cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in config.zero_shot]
+            cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in zero_shot]
             for view in others:
                 cells.append(Cell(run=run, target=source, protocol=SOURCE.name, view=view))
-                cells += [
-                    Cell(run=run, target=t, protocol=name, view=view) for t in config.test for name in config.zero_shot
-                ]
+                cells += [Cell(run=run, target=t, protocol=name, view=view) for t in config.test for name in zero_shot]
             if config.finetune_epochs:
                 cells += [
                     Cell(run=run, target=target, protocol=FINETUNE.name, finetune_epochs=config.finetune_epochs)

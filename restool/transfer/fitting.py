@@ -15,11 +15,13 @@ from restool.transfer.protocols import resolve_protocol, starting_protocol
 def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
     """Try every size of a study: the model where it is trained, and moved as fine-tuning starts where it is tested.
 
-    Models of restool take every size and are not tried.
+    Models of restool take every size and are not tried. A study that trains needs training images.
 
     Raises:
-        UsageError: the model fails, or gives no logits for the classes of the data set.
+        UsageError: the model fails, or gives no logits for the classes of the data set, or no image is trained on.
     """
+    if config.source_epochs or config.finetune_epochs:
+        dataset.require_images("train")
     for size in {size for train in config.train for size in ((train,) if isinstance(train, int) else train)}:
         require_resampled(dataset, size)
     for size in config.test:

@@ -69,11 +69,15 @@ def data(here):
     ("dataset", "status", "message"),
     [
         ("parquet:nowhere", 4, "nowhere is not a folder; point the dataset at one that exists"),
-        ("parquet:halved", 4, "no test*.parquet in halved or its data folder; put the files there or point at another"),
+        (
+            "parquet:halved",
+            4,
+            "no test*.parquet or validation*.parquet in halved or its data folder; put the files there or",
+        ),
         ("parquet:cut", 4, "cut/test.parquet cannot be read as parquet; fetch it again"),
         ("parquet:noise", 4, "train.parquet row 0 cannot be decoded as an image; replace it"),
         ("folder:nowhere", 4, "nowhere is not a folder; point the dataset at one that exists"),
-        ("folder:good", 4, "good/train must hold a folder of images for every class, and does not; point at another"),
+        ("folder:good", 4, "good must hold train and test, or a folder of images for every class, and does not; point"),
         ("folder:images", 4, "train/cat/1.png cannot be decoded as an image; replace it"),
         ("folder:sizes", 2, "images must share one size, but test/dog/2.png is 9x9 and train/cat/0.png is 8x8; crop"),
         ("cifar10", 4, "cifar10 is missing or damaged in .; name its folder by --data-dir or fetch it by --download"),

@@ -68,7 +68,7 @@ class PhotographBench:
         files = drawn_files(self.images)
         labels = torch.arange(self.images) % 10
         parts = dict.fromkeys(PARTS, (files, labels))
-        dataset = photographs("drawn", parts, tuple("0123456789"), workers=self.workers)
+        dataset = photographs("drawn", parts, tuple("0123456789")).reading(self.workers, None)
         for size in self.sizes:
             yield self._case(dataset, Files(files, labels.tolist(), training(dataset, size)), size, device)
 
