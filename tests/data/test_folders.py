@@ -148,6 +148,15 @@ def test_a_folder_of_nothing_is_told_what_it_must_hold(tmp_path: Path) -> None:
     assert_refused(MissingDataError, message, f"folder:{tmp_path}")
 
 
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(folder: Path) -> None:
+        raise PermissionError(folder)
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    message = f"^{tmp_path} cannot be listed; allow it or point at another DIR$"
+    assert_refused(MissingDataError, message, f"folder:{tmp_path}")
+
+
 def test_a_class_without_images_is_named(tmp_path: Path) -> None:
     write(tmp_path, "train", "test")
     (tmp_path / "train" / "dog").mkdir()
