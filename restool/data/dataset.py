@@ -136,11 +136,10 @@ class Dataset:
         return self.read(part, size, self.shown_as)
 
     def require_images(self, part: Part) -> None:
-        """Raise UsageError for a part without images, which a data set with a test part alone has."""
+        """Raise UsageError for a part without images, as a data set with a test part alone has."""
         if not self.counts[part]:
             raise UsageError(
-                f"{self.name} has no {part} images, for it has a test part alone; add a training part, or evaluate a"
-                " trained model with `epochs` 0"
+                f"{self.name} has no {part} images; add a training part, or evaluate a trained model with `epochs` 0"
             )
 
 

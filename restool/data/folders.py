@@ -121,7 +121,10 @@ def _images_below(top: Path, strangers: list[str]) -> list[Path]:
 
 def _visible(folder: Path) -> tuple[list[Path], list[str], list[str]]:
     """Sub-folders sorted by name, names of files, and names of folders that programs left behind."""
-    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    try:
+        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    except OSError:
+        raise MissingDataError(f"{folder} cannot be listed; allow it or point at another DIR") from None
     folders = [entry for entry in entries if entry.is_dir()]
     return (
         [place for place in folders if not _is_left_behind(place.name)],

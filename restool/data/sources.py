@@ -120,17 +120,17 @@ def load(
     """
     require_limit(limit)
     require_choice("resample", resample, get_args(Resample))
-    kind, colon, rest = name.partition(":")
+    kind, _, rest = name.partition(":")
     if kind in FILES and rest:
         dataset = FILES[kind](_existing(rest), limit, classes=classes, skip_damaged=skip_damaged)
     elif classes is not None:
         raise ArgumentError("classes", f"must be left out for {name}, which names its classes itself", str(classes))
     else:
-        dataset = _load(name, data_dir, limit, download=download)
+        dataset = _load(name, data_dir, limit, download=download, skip_damaged=skip_damaged)
     return replace(dataset.reading(workers, cache), resample=resample)
 
 
-def _load(name: str, data_dir: str | Path | None, limit: int | None, *, download: bool) -> Dataset:
+def _load(name: str, data_dir: str | Path | None, limit: int | None, *, download: bool, skip_damaged: bool) -> Dataset:
     kind, colon, rest = name.partition(":")
 
     def images(name: Benchmark) -> Dataset:
@@ -149,7 +149,8 @@ def _load(name: str, data_dir: str | Path | None, limit: int | None, *, download
             order = permutation(rest or DEFAULT_PERMUTATION)
             return pixel_sequence(kind if rest == DEFAULT_PERMUTATION else name, images("mnist"), order)
         case "scifar10" | "npcifar10" | "npcifar10-per-sample" if rest or not colon:
-            return _of_cifar10(kind, parquet(_existing(rest), limit) if rest else images("cifar10"))
+            stored = parquet(_existing(rest), limit, skip_damaged=skip_damaged) if rest else images("cifar10")
+            return _of_cifar10(kind, stored)
     raise unknown_name("dataset", name, DATASETS)
 
 

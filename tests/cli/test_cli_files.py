@@ -69,11 +69,7 @@ def data(here):
     ("dataset", "status", "message"),
     [
         ("parquet:nowhere", 4, "nowhere is not a folder; point the dataset at one that exists"),
-        (
-            "parquet:halved",
-            4,
-            "no test*.parquet or validation*.parquet in halved or its data folder; put the files there or",
-        ),
+        ("parquet:halved", 4, "no test*.parquet or validation*.parquet in halved or its data folder; put the files"),
         ("parquet:cut", 4, "cut/test.parquet cannot be read as parquet; fetch it again"),
         ("parquet:noise", 4, "train.parquet row 0 cannot be decoded as an image; replace it"),
         ("folder:nowhere", 4, "nowhere is not a folder; point the dataset at one that exists"),

@@ -68,10 +68,8 @@ def test_images_of_another_size_or_shape_are_shown_as_photographs_are(tmp_path: 
     assert (str(photographs.view), str(squares.view)) == ("crop 0.875, bilinear", "crop 1, bilinear")
     whole = View(crop_ratio=1.0)
     shown = photographs.photographs["test"].whole(whole, 10)  # type: ignore[index] # it has a test part
-    others = [
-        place for place in range(len(shown)) if not torch.equal(shown[place], squares.split("test", 10).images[place])
-    ]
-    assert len(others) == 1
+    same = [torch.equal(*images) for images in zip(shown, squares.split("test", 10).images, strict=True)]
+    assert same.count(False) == 1
 
 
 def test_a_mode_that_is_refused_is_told_of_the_file(tmp_path: Path) -> None:
@@ -187,12 +185,19 @@ def test_alpha_and_sixteen_bits_are_read_in_a_data_set(tmp_path: Path) -> None:
 def test_a_part_without_images_cannot_be_read_in_batches(tmp_path: Path) -> None:
     write_part(tmp_path / "held", "test", ["test.parquet"])
     dataset = load(f"parquet:{tmp_path / 'held'}")
-    message = (
-        "^parquet:held has no train images, for it has a test part alone; add a training part, or evaluate a trained"
-        " model with `epochs` 0$"
-    )
+    message = "^parquet:held has no train images; add a training part, or evaluate a trained model with `epochs` 0$"
     batches = Batches(dataset, "train", 10, batch_size=4, device="cpu")
     for seed in (None, 0):
         with pytest.raises(UsageError, match=message):
             next(batches.epoch(shuffle_seed=seed))
     assert len(Batches(dataset, "test", 10, batch_size=4, device="cpu")) == 3
+
+
+def test_sequences_of_stored_images_skip_damaged_ones_too(tmp_path: Path) -> None:
+    images = [png(np.full((32, 32, 3), 20 * k, np.uint8)) for k in range(10)]
+    for part in COUNTS:
+        write_parquet(tmp_path / f"{part}.parquet", [b"no", *images[1:]], [k % 2 for k in range(10)])
+    assert_refused(MissingDataError, "row 0 cannot be decoded as an image; replace it$", f"scifar10:{tmp_path}")
+    dataset = load(f"scifar10:{tmp_path}", skip_damaged=True)
+    assert dataset.split("test", 1024).images[:, 0, 0].tolist() == list(range(20, 200, 20))
+    assert dataset.notes == ("skipped damaged images: 2 (train.parquet row 0, test.parquet row 0)",)

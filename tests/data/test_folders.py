@@ -49,7 +49,7 @@ def test_folders_give_the_pixels_back(tmp_path: Path) -> None:
     images, targets = everything()
     dataset = load(f"folder:{tmp_path / 'animals'}")
     assert_holds(dataset, images[order], targets[order])
-    assert (dataset.name, dataset.channels, dataset.augment) == ("folder:animals", 3, True)
+    assert (dataset.name, dataset.channels, dataset.augment) == ("folder:animals", 3, "crop+flip")
     assert dataset.class_names == ("class0", "class1", "class2", "class3")
     assert dataset.notes == ()
 
@@ -145,6 +145,15 @@ def test_a_folder_without_class_folders_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_of_nothing_is_told_what_it_must_hold(tmp_path: Path) -> None:
     message = "^.* must hold train and test, or a folder of images for every class, and does not; point at another DIR$"
+    assert_refused(MissingDataError, message, f"folder:{tmp_path}")
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(folder: Path) -> None:
+        raise PermissionError(folder)
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    message = f"^{tmp_path} cannot be listed; allow it or point at another DIR$"
     assert_refused(MissingDataError, message, f"folder:{tmp_path}")
 
 

@@ -38,7 +38,7 @@ def test_parquet_gives_the_pixels_back_in_every_layout(files: list[str], tmp_pat
         write_part(tmp_path / "shapes", part, [file.format(part) for file in files])
     dataset = load(f"parquet:{tmp_path / 'shapes'}")
     assert_holds(dataset, *everything())
-    assert (dataset.name, dataset.native_size, dataset.augment) == ("parquet:shapes", 10, True)
+    assert (dataset.name, dataset.native_size, dataset.augment) == ("parquet:shapes", 10, "crop+flip")
     assert dataset.class_names == ("0", "1", "2", "3")
 
 
@@ -259,3 +259,34 @@ def test_odd_metadata_names_no_class(metadata: str, tmp_path: Path) -> None:
     for part in ("train", "test"):
         write_levels(tmp_path / f"{part}.parquet", [20, 90], [0, 1], metadata=metadata)
     assert load(f"parquet:{tmp_path}").class_names == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("names", "targets", "classes"),
+    [
+        (["cat", "ant", "bee"], [1, 2, 0], ("wasp", "ant", "cat", "bee")),  # names go by name
+        (None, ["ant", "bee", "cat"], ("wasp", "ant", "cat", "bee")),
+        (None, [1, 3, 2], ("wasp", "ant", "cat", "bee")),  # numbers are places
+    ],
+)
+def test_a_list_of_classes_orders_them_as_a_models_outputs(
+    names: list[str] | None, targets: list[int] | list[str], classes: tuple[str, ...], tmp_path: Path
+) -> None:
+    write_levels(tmp_path / "test.parquet", list(LEVELS.values()), targets, names=names)
+    (tmp_path / "outputs.txt").write_text("\n".join(classes))
+    dataset = load(f"parquet:{tmp_path}", classes=tmp_path / "outputs.txt")
+    assert dataset.class_names == classes
+    assert shown(dataset, "test") == [(20, "ant"), (90, "bee"), (200, "cat")]
+
+
+def test_a_list_of_numbers_goes_by_name(tmp_path: Path) -> None:
+    write_levels(tmp_path / "test.parquet", [20, 90], [1, 3])
+    (tmp_path / "classes.txt").write_text("3\n2\n1\n")
+    assert shown(load(f"parquet:{tmp_path}"), "test") == [(20, "1"), (90, "3")]
+
+
+def test_a_number_beyond_a_list_of_classes_is_refused(tmp_path: Path) -> None:
+    write_levels(tmp_path / "test.parquet", [20, 90], [0, 2])
+    (tmp_path / "classes.txt").write_text("ant\nbee\n")
+    message = r"test\.parquet has label 2, but its 2 classes are numbered from 0; number them so$"
+    assert_refused(UsageError, message, f"parquet:{tmp_path}")

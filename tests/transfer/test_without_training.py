@@ -47,15 +47,12 @@ def test_a_protocol_that_was_asked_for_and_needs_them_fails_with_the_reason(
     study.folder.create()
     study.run()
     assert [cell.protocol for cell in study.failed] == ["bn-recalibrate"]
-    assert "folder:set has no train images, for it has a test part alone" in capsys.readouterr().err
+    assert "folder:set has no train images; add a training part" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("choices", [{"epochs": 1}, {"epochs": None}, {"finetune_epochs": 1}])
 def test_training_is_refused_before_anything_is_written(name: str, choices: dict[str, object], tmp_path: Path) -> None:
-    message = (
-        "^folder:set has no train images, for it has a test part alone; add a training part, or evaluate a trained"
-        " model with `epochs` 0$"
-    )
+    message = "^folder:set has no train images; add a training part, or evaluate a trained model with `epochs` 0$"
     with pytest.raises(UsageError, match=message):
         restool.sweep(config(name, **choices), tmp_path / "out", device="cpu")
     assert not (tmp_path / "out").exists()
