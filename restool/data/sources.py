@@ -86,6 +86,16 @@ def usual(name: str) -> Source:
     return source_of(name) or DATASETS["gabors"]
 
 
+MOST_PROCESSES, MOST_BYTES = 1024, 1 << 50
+
+
+def require_reading(workers: int | None, cache: int | None) -> None:
+    """Raise ArgumentError for numbers of processes or bytes that no machine has."""
+    for field, value, most in (("workers", workers, MOST_PROCESSES), ("cache", cache, MOST_BYTES)):
+        if value is not None and not 0 <= value <= most:
+            raise ArgumentError(field, f"must be from 0 to {most:,}", value)
+
+
 def load(
     name: str,
     *,
@@ -120,6 +130,7 @@ def load(
     """
     require_limit(limit)
     require_choice("resample", resample, get_args(Resample))
+    require_reading(workers, cache)
     kind, _, rest = name.partition(":")
     if kind in FILES and rest:
         dataset = FILES[kind](_existing(rest), limit, classes=classes, skip_damaged=skip_damaged)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from storing import (
+    COUNTS,
     assert_holds,
     assert_refused,
     everything,

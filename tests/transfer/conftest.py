@@ -72,6 +72,9 @@ class Progress:
     def at(self, number: int, of: int) -> None:
         pass
 
+    def noted(self, text: str) -> None:
+        pass
+
     def waiting(self, cells: int) -> None:
         self.waits.append(cells)
 

@@ -1,4 +1,4 @@
-"""`restool bench data --photographs`: JPEG files of one shape on their way to a model in training."""
+"""`restool bench data` of photographs: JPEG files of one shape on their way to a model in training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
