@@ -39,10 +39,11 @@ def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
     from restool.data import load, require_limit
     from restool.devices import choose_device
     from restool.training import load_model
+    from restool.transfer.normalisation import as_trained
 
     require_limit(images.limit)
     device = choose_device(images.device.value)
     model, stored = load_model(checkpoint, device)
     place: dict[str, Any] = {"data_dir": images.data_dir, "download": images.download}
     data = load(images.dataset, limit=images.limit, resample=images.resample, **place)  # type: ignore[arg-type]
-    return Opened(model, stored, data, device)
+    return Opened(model, stored, as_trained(data, stored.facts), device)

@@ -7,6 +7,7 @@ from restool.cli.command import tell
 from restool.cli.output import print_grid, say_time_is_over
 from restool.cli.panels import Grid, Place, Sources, TuningGrid
 from restool.cli.parsing import names, numbers, sizes, train_sizes
+from restool.cli.start import Start
 from restool.errors import CellsFailedError
 from restool.recipe import Recipe
 
@@ -35,6 +36,7 @@ def run_grid(
     grid: Grid | TuningGrid,
     recipe: Recipe,
     place: Place,
+    start: Start,
     *,
     others: str,
     keep_logits: bool,
@@ -47,6 +49,7 @@ def run_grid(
         grid: what to measure.
         recipe: how to train.
         place: where.
+        start: what models come with.
         others: protocols where none are named: "all" or "start".
         keep_logits: see `restool.transfer.open_study`.
         dry_run: write nothing.
@@ -64,6 +67,7 @@ def run_grid(
         test=sizes(grid.test, "test"),
         protocols=others if grid.protocols is None else names(grid.protocols),
         finetune_epochs=grid.finetune_epochs,
+        **start.choices,
     )
     choices = place.choices | {"keep_logits": keep_logits}
     if dry_run:

@@ -3,12 +3,15 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from restool.data import Dataset
+from restool.interop.weights import hash_of
 from restool.recipe import Recipe
 from restool.records import RECORD_FORMAT
 from restool.transfer.config import StudyConfig
+from restool.transfer.normalisation import statistics
 from restool.transfer.protocols import FINETUNE, SOURCE
 
 
@@ -17,7 +20,8 @@ class SourceRun:
     """One trained model. `data` is the fingerprint of the images, so a changed data set is another run.
 
     `source` is the size that the model is trained for; some of the batches may have `smaller` sizes. `resample` is how
-    sequences come to another number of steps; images have None.
+    sequences come to another number of steps; images have None. `weights` is the hash of the file that training starts
+    from, but for the head if that is new, and `mean` and `std` stand where they are not the data set's.
     """
 
     model: str
@@ -30,6 +34,10 @@ class SourceRun:
     recipe: Recipe
     smaller: tuple[int, ...] = ()
     resample: str | None = None
+    weights: str | None = None
+    new_head: bool = False
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -62,6 +70,10 @@ class SourceRun:
             **recipe,
             **({"train_sizes": self.trained_at} if self.smaller else {}),
             **({"unit": self.unit, "resample": self.resample} if self.resample else {}),
+            **({"weights": self.weights} if self.weights else {}),
+            **({"new_head": True} if self.new_head else {}),
+            **({"mean": list(self.mean)} if self.mean else {}),
+            **({"std": list(self.std)} if self.std else {}),
         }
 
     @property
@@ -111,6 +123,8 @@ class Cell:
 def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
     """The cells of a study: for every source run its own accuracy, then targets by protocol, then fine-tuning."""
     cells = []
+    weights = None if config.weights is None else hash_of(Path(config.weights))
+    mean, std = statistics(config, dataset) or (None, None)
     for seed in config.seeds:
         for train in config.train:
             *smaller, source = (train,) if isinstance(train, int) else train
@@ -125,6 +139,10 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 recipe=config.recipe,
                 smaller=tuple(smaller),
                 resample=dataset.resample if dataset.dims == 1 else None,
+                weights=weights,
+                new_head=config.new_head,
+                mean=mean,
+                std=std,
             )
             cells.append(Cell(run=run, target=source, protocol=SOURCE.name))
             cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in config.zero_shot]

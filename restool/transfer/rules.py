@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 from restool.correlation import FactoredKernel
 from restool.nn import ContinuousConv, Rescalable, WideConv2d, resample_causal, resample_kernel
@@ -48,6 +49,7 @@ def is_spatial(layer: nn.Module) -> bool:
     return (
         isinstance(layer, nn.Conv2d)
         and type(layer).forward in (nn.Conv2d.forward, WideConv2d.forward)  # others change the weights before use
+        and not layer._forward_pre_hooks  # which may do so too, as `torch.nn.utils.spectral_norm` does
         and max(layer.kernel_size) > 1
         and all(k % 2 == 1 for k in layer.kernel_size)
         and tuple(layer.padding) == tuple(k // 2 for k in layer.kernel_size)
@@ -95,6 +97,8 @@ def interpolated_by(filter_: Filter) -> Rule:
         kernel = resample_kernel(layer.weight.detach(), move.scale, filter_)
         taps = (kernel.shape[2], kernel.shape[3])
         replacement = copy.deepcopy(layer)  # of its own class, which may choose how to convolve
+        if parametrize.is_parametrized(replacement, "weight"):
+            parametrize.remove_parametrizations(replacement, "weight")
         replacement.weight = nn.Parameter(kernel, requires_grad=False)
         replacement.kernel_size, replacement.padding = taps, (taps[0] // 2, taps[1] // 2)
         return replacement

@@ -167,5 +167,5 @@ def train_sources(config: StudyConfig, out: str | Path, **place: Unpack[Place]) 
         stored = load_checkpoint(path) if path.exists() else None
         if stored is not None and stored.epoch == run.epochs:
             told = {"source": run.source, "unit": run.unit, "seed": run.seed}
-            rows.append({"checkpoint": str(path), **told, **stored.history[-1]})
+            rows.append({"checkpoint": str(path), **told, **(stored.history[-1] if stored.history else {})})
     return TrainingResult(study.runs, failed, timed_out, rows)

@@ -20,6 +20,10 @@ OTHER = {
     "epochs": 9,
     "smaller": (12,),
     "resample": "every",
+    "weights": "fedcba9876543210",
+    "new_head": True,
+    "mean": (0.5,),
+    "std": (0.5,),
 }
 OTHER_RECIPE = {
     "alias_after": 0.5,
@@ -69,7 +73,8 @@ def test_a_rate_is_the_same_whether_written_as_1_or_as_1_0(lab):
 def test_the_fields_of_a_cell_are_flat_and_complete_but_for_later_ones_that_are_as_usual(later):
     run = replace(RUN, recipe=replace(RUN.recipe, **later))
     told = {field.name: getattr(run, field.name) for field in fields(SourceRun)}
-    del told["recipe"], told["smaller"], told["resample"]
+    for name in ("recipe", "smaller", "resample", "weights", "new_head", "mean", "std"):
+        del told[name]
     told |= {"alias_penalty": "none", "batch_size": 64, "learning_rate": 0.01, **later}
     assert replace(CELL, run=run).fields == {**told, "target": 32, "protocol": "requery", "finetune_epochs": 0}
 
