@@ -132,7 +132,7 @@ def _require_fitting(file: str, found: State, wanted: State, head: set[str], spe
     if not (missing or unexpected or shapes):
         return
     if not missing and not unexpected and shapes.keys() <= head:
-        name, (tensor, _) = next(reversed(shapes.items()))
+        name, (tensor, _) = next(iter(shapes.items()))
         raise UsageError(
             f"{file} has a head for {len(tensor):,} classes ({name}), and the data set has {spec.classes:,}; "
             "`new_head` starts it afresh"

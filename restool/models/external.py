@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from restool.arguments import nearest
 from restool.errors import UsageError
@@ -68,6 +69,8 @@ class ExternalModel:
             ) from error
         if not isinstance(model, nn.Module):
             raise UsageError(f"{self.name} must give a torch.nn.Module, but gave a {type(model).__name__}")
+        if any(is_lazy(value) for value in model.state_dict().values()):
+            raise UsageError(f"{self.name} has lazy layers without a shape; call it on one image where it is built")
         if self.source not in _LIBRARIES:
             take_contiguous(model)
         give_logits(model)

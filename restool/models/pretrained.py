@@ -79,10 +79,8 @@ def torchvision_weights(model: str, name: str) -> Any:
     from torchvision import models
 
     known = models.get_model_weights(model)
-    if name != "DEFAULT" and name not in known.__members__:
-        raise UsageError(
-            f"torchvision:{model} has weights {', '.join(['DEFAULT', *known.__members__])}, but not {name}"
-        )
+    if name not in known.__members__:
+        raise UsageError(f"torchvision:{model} has weights {', '.join(sorted(known.__members__))}, but not {name}")
     return known[name]
 
 

@@ -41,20 +41,20 @@ def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
         return
     for source in config.sources:
         spec = ModelSpec(config.model, len(dataset.class_names), dataset.channels, source)
-        model = spec.build()
         if weights is not None:
-            put_weights(weights, model, spec, new_head=config.new_head)
+            put_weights(weights, spec.blank(), spec, new_head=config.new_head)
         if _is_external(config.model):
-            _try(model.eval(), spec, config, dataset)
+            _try(spec, config, dataset)
 
 
-def _try(model: nn.Module, spec: ModelSpec, config: StudyConfig, dataset: Dataset) -> None:
-    """Try a model from elsewhere at the sizes of a study, whose largest source size it is built for."""
+def _try(spec: ModelSpec, config: StudyConfig, dataset: Dataset) -> None:
+    """Try a model from elsewhere, untrained, at the sizes of a study; it is built for one of its source sizes."""
     source, dims = spec.reference_size, dataset.dims
     shown = not all(resolve_protocol(name).shrinks for name in config.zero_shot)
     last = 1 if dataset.counts["train"] % config.recipe.batch_size == 1 else 2  # batch norm may reject a batch of one
     if config.source_epochs:
-        require_trainable(model, spec, source, dims=dims, images=last)
+        require_trainable(spec.blank(), spec, source, dims=dims, images=last)
+    model = spec.build().eval()
     require_logits(model, spec, source, dims=dims)
     for target in config.test:
         if shown:
@@ -84,14 +84,14 @@ def require_size(
 
 
 def require_trainable(model: nn.Module, spec: ModelSpec, size: int, *, dims: int = 2, images: int = 2) -> None:
-    """Raise UsageError unless a copy of a model takes a training step and is copied, saved and loaded after it.
+    """Raise UsageError unless a model takes a training step, which is done, and is copied, saved and loaded after it.
 
     Arguments as in `require_logits`.
     """
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise UsageError(f"{spec.name} cannot be trained, as all of its parameters are frozen; set `epochs` to 0")
-    model = copy.deepcopy(model).train()
+    model.train()
     logits = _logits(model, spec, size, dims=dims, images=images, device="cpu")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UsageError(f"{spec.name} cannot be trained, as all of its parameters are frozen; test it by `epochs` 0")
     steps: dict[str, Callable[[], object]] = {
         "learn": F.cross_entropy(logits.float(), torch.zeros(images, dtype=torch.long)).backward,
         "be copied": lambda: copy.deepcopy(model),

@@ -1,4 +1,4 @@
-"""What images are normalised by: mean and deviation of the data set, of a trained model, or those that are asked for."""
+"""What images are normalised by: mean and deviation of the data set, of a trained model, or those asked for."""
 
 from collections.abc import Mapping
 from dataclasses import replace

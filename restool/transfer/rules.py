@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 from torch.nn.utils import parametrize
@@ -96,14 +97,24 @@ def interpolated_by(filter_: Filter) -> Rule:
         assert isinstance(layer, nn.Conv2d)
         kernel = resample_kernel(layer.weight.detach(), move.scale, filter_)
         taps = (kernel.shape[2], kernel.shape[3])
-        replacement = copy.deepcopy(layer)  # of its own class, which may choose how to convolve
-        if parametrize.is_parametrized(replacement, "weight"):
-            parametrize.remove_parametrizations(replacement, "weight")
+        if parametrize.is_parametrized(layer):  # a copy would share the class that computes its weights
+            replacement = _plain(layer)
+        else:
+            replacement = copy.deepcopy(layer)  # of its own class, which may choose how to convolve
         replacement.weight = nn.Parameter(kernel, requires_grad=False)
         replacement.kernel_size, replacement.padding = taps, (taps[0] // 2, taps[1] // 2)
         return replacement
 
     return rule
+
+
+def _plain(layer: nn.Conv2d) -> nn.Conv2d:
+    """A convolution with the bias of another and weights to come."""
+    shape: dict[str, Any] = {"stride": layer.stride, "groups": layer.groups, "bias": layer.bias is not None}
+    plain = nn.Conv2d(layer.in_channels, layer.out_channels, 1, **shape).to(layer.weight.device)
+    if layer.bias is not None:
+        plain.bias = nn.Parameter(layer.bias.detach().clone(), requires_grad=False)
+    return plain
 
 
 def requery(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> FactoredKernel:
