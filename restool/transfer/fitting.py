@@ -1,7 +1,7 @@
 """Whether a model from elsewhere takes the images of a study: tried on blank images before anything is trained."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -52,9 +52,10 @@ def _try(spec: ModelSpec, config: StudyConfig, dataset: Dataset) -> None:
     source, dims = spec.reference_size, dataset.dims
     shown = not all(resolve_protocol(name).shrinks for name in config.zero_shot)
     last = 1 if dataset.counts["train"] % config.recipe.batch_size == 1 else 2  # batch norm may reject a batch of one
+    model = spec.build().eval()
+    _require_done(spec, _storing(model, spec))
     if config.source_epochs:
         require_trainable(spec.blank(), spec, source, dims=dims, images=last)
-    model = spec.build().eval()
     require_logits(model, spec, source, dims=dims)
     for target in config.test:
         if shown:
@@ -92,20 +93,27 @@ def require_trainable(model: nn.Module, spec: ModelSpec, size: int, *, dims: int
     logits = _logits(model, spec, size, dims=dims, images=images, device="cpu")
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UsageError(f"{spec.name} cannot be trained, as all of its parameters are frozen; test it by `epochs` 0")
-    steps: dict[str, Callable[[], object]] = {
-        "learn": F.cross_entropy(logits.float(), torch.zeros(images, dtype=torch.long)).backward,
-        "be copied": lambda: copy.deepcopy(model),
+    learn = F.cross_entropy(logits.float(), torch.zeros(images, dtype=torch.long)).backward
+    steps = {"learn": learn, "be copied": lambda: copy.deepcopy(model), **_storing(model, spec)}
+    _require_done(spec, steps, " after a step of training", ", or test it as it is with `epochs` 0")
+
+
+def _storing(model: nn.Module, spec: ModelSpec) -> dict[str, Callable[[], object]]:
+    """What a checkpoint of a model needs, by what the model does."""
+    return {
         "be saved": lambda: packed(model.state_dict()),
         "be loaded": lambda: spec.blank().load_state_dict(load(packed(model.state_dict()))),
     }
-    for step, done in steps.items():
+
+
+def _require_done(spec: ModelSpec, steps: Mapping[str, Callable[[], object]], when: str = "", mend: str = "") -> None:
+    """Do steps, and raise UsageError for the first one that fails."""
+    for step, do in steps.items():
         try:
-            done()
+            do()
         except Exception as error:
-            raise UsageError(
-                f"{spec.name} cannot {step} after a step of training: {in_one_line(error)}; change its code, or "
-                "test it as it is with `epochs` 0"
-            ) from error
+            reason = in_one_line(error)
+            raise UsageError(f"{spec.name} cannot {step}{when}: {reason}; change its code{mend}") from error
 
 
 @torch.no_grad()
