@@ -98,7 +98,7 @@ def nets(tmp_path, monkeypatch):
         ("spectral", f"be copied {STEP}RuntimeError: Only Tensors created explicitly by the user"),
         (
             "extra",
-            f"be saved {STEP}TypeError: _extra_state is a dict and no tensor; change its code, or test it as it is",
+            "be saved: TypeError: _extra_state is a dict and no tensor; change its code",
         ),
         (
             "grown",
@@ -106,7 +106,7 @@ def nets(tmp_path, monkeypatch):
         ),
         (
             "expanded",
-            f"be loaded {STEP}RuntimeError: Error(s) in loading state_dict for Expanded: While copying the para",
+            "be loaded: RuntimeError: Error(s) in loading state_dict for Expanded: While copying the para",
         ),
     ],
 )
@@ -114,7 +114,7 @@ def test_what_would_fail_after_an_epoch_is_told_in_one_line_before_it(lab, tmp_p
     for choices in ({"finetune_epochs": 0}, {"epochs": 0}):
         with pytest.raises(UsageError, match=f"^trialnets:{name} cannot {re.escape(message)}[^\n]*$"):
             require_fitting(lab.config(model=f"trialnets:{name}", **choices), lab.dataset)
-    if name != "expanded":  # which cannot be loaded at all
+    if "epochs" in message or STEP in message:
         choices = {"model": f"trialnets:{name}", "epochs": 0, "finetune_epochs": 0}
         require_fitting(lab.config(**choices), lab.dataset)
 
