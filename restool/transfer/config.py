@@ -108,6 +108,8 @@ class StudyConfig:
         return self.weights is not None or comes_trained(self.model)
 
     def _check_start(self) -> None:
+        if not isinstance(self.weights, str | Path | None):
+            raise ArgumentError("weights", "must be the path of a file", self.weights)
         if self.weights is not None:
             object.__setattr__(self, "weights", Path(self.weights))
         elif self.new_head:

@@ -122,8 +122,9 @@ class Trainer:
         """
         with self.folder.lock(run.key):
             torch.manual_seed(run.seed)
-            model = self.spec(run.model, run.source).build().to(self.device)
-            if self.weights is not None and not self.folder.checkpoint(run.key).exists():
+            spec, begun = self.spec(run.model, run.source), self.folder.checkpoint(run.key).exists()
+            model = (spec.blank() if begun else spec.build()).to(self.device)
+            if self.weights is not None and not begun:
                 self._put_weights(self.weights, model, run)
             use_method(model, self.method)
             calibrate(model, self.device, *_dtypes(run.recipe))

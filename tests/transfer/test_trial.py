@@ -12,7 +12,7 @@ from restool.errors import UsageError
 from restool.models import ModelSpec, build_model
 from restool.testing import assert_close
 from restool.training import Checkpoint, load_model, save_checkpoint
-from restool.transfer import applicable, resolve_protocol
+from restool.transfer import applicable, estimate_seconds, resolve_protocol
 from restool.transfer.fitting import require_fitting
 
 NETS = """
@@ -117,6 +117,7 @@ def test_what_would_fail_after_an_epoch_is_told_in_one_line_before_it(lab, tmp_p
     if "epochs" in message or STEP in message:
         choices = {"model": f"trialnets:{name}", "epochs": 0, "finetune_epochs": 0}
         require_fitting(lab.config(**choices), lab.dataset)
+        assert 0 < estimate_seconds(lab.study(tmp_path, **choices)) < 60
 
 
 @pytest.mark.parametrize("name", ["tied", "weighted"])
