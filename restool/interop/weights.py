@@ -14,10 +14,11 @@ from restool.interop.flexconv import is_official, renamed
 from restool.interop.state import State, read_state, require_file
 from restool.interop.wrappers import PREFIXES, unwrapped
 from restool.models import ModelSpec
+from restool.models.names import INCEPTIONS, library_name
 from restool.models.norms import PREFIX as NORMS
 
-AUXILIARY = ("aux1.", "aux2.", "AuxLogits.", "n_averaged")
-"""Tensors of heads that serve training alone, and a counter of averaged models: a model without them needs none."""
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+"""Heads of torchvision's GoogLeNet and Inception that serve training alone, in their files."""
 MOST_SHOWN = 4
 """So many names are listed of those that do not fit."""
 
@@ -65,7 +66,7 @@ def put_weights(weights: Weights, model: nn.Module, spec: ModelSpec, *, new_head
         UsageError: the tensors are not those of the model; its notes list them.
     """
     wanted = _tensors(model)
-    found = _fitting(weights.state, wanted)
+    found = _fitting(weights.state, wanted, spec)
     head = _head(model, spec) if new_head or _shapes(found, wanted) else set()
     if new_head:
         if not head:
@@ -74,8 +75,8 @@ def put_weights(weights: Weights, model: nn.Module, spec: ModelSpec, *, new_head
         wanted = {name: value for name, value in wanted.items() if name not in head}
     _require_fitting(weights.name, found, wanted, head, spec)
     with torch.no_grad():
-        for name in wanted.keys() & found.keys():
-            wanted[name].copy_(found[name])
+        for name, value in found.items():
+            wanted[name].copy_(value)
 
 
 def _tensors(model: nn.Module) -> State:
@@ -90,16 +91,20 @@ def _without_wrappers(state: State) -> State:
     return state
 
 
-def _fitting(state: State, wanted: State) -> State:
-    """The tensors under those of their names that the most of the wanted ones have, and with the fewest others."""
+def _fitting(state: State, wanted: State, spec: ModelSpec) -> State:
+    """The tensors under those of their names that the most of the wanted ones have, and with the fewest others.
+
+    Left out is what no model needs: a counter of averaged models, and batch norms for several sizes of restool's own.
+    """
 
     def fit(names: State) -> tuple[int, int, int]:
         common = names.keys() & wanted.keys()
         return len(common), sum(names[name].shape == wanted[name].shape for name in common), -len(names)
 
     found = max((_named_as(wanted, names) for names in unwrapped(state)), key=fit)
-    left_out = tuple(prefix for prefix in (*AUXILIARY, NORMS) if not any(name.startswith(prefix) for name in wanted))
-    return {name: value for name, value in found.items() if not name.startswith(left_out)}
+    known = library_name(spec.name)
+    left_out = ("n_averaged", NORMS, *(AUXILIARY if known is not None and known.model in INCEPTIONS else ()))
+    return {name: value for name, value in found.items() if name in wanted or not name.startswith(left_out)}
 
 
 def _named_as(wanted: State, state: State) -> State:

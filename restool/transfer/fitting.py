@@ -21,6 +21,8 @@ from restool.transfer.config import StudyConfig
 from restool.transfer.dims import require_resampled
 from restool.transfer.protocols import FINETUNE, resolve_protocol, starting_protocol
 
+_UNTRAINED = "test it as it is, with `epochs` and `finetune_epochs` 0"
+
 
 def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
     """Try every size of a study: the model where it is trained, and moved as fine-tuning starts where it is tested.
@@ -92,10 +94,10 @@ def require_trainable(model: nn.Module, spec: ModelSpec, size: int, *, dims: int
     model.train()
     logits = _logits(model, spec, size, dims=dims, images=images, device="cpu")
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise UsageError(f"{spec.name} cannot be trained, as all of its parameters are frozen; test it by `epochs` 0")
+        raise UsageError(f"{spec.name} cannot be trained, as all of its parameters are frozen; {_UNTRAINED}")
     learn = F.cross_entropy(logits.float(), torch.zeros(images, dtype=torch.long)).backward
     steps = {"learn": learn, "be copied": lambda: copy.deepcopy(model), **_storing(model, spec)}
-    _require_done(spec, steps, " after a step of training", ", or test it as it is with `epochs` 0")
+    _require_done(spec, steps, " after a step of training", f", or {_UNTRAINED}")
 
 
 def _storing(model: nn.Module, spec: ModelSpec) -> dict[str, Callable[[], object]]:

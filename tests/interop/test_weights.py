@@ -217,6 +217,12 @@ def test_shapes_that_differ_are_named(tmp_path, trained):
     assert caught.value.__notes__ == ["of another shape: 1 (stem.weight 16x2x3x3 (here 16x3x3x3))"]
 
 
+def test_auxiliary_heads_are_left_out_for_the_models_that_are_known_to_have_them_alone(tmp_path, trained):
+    torch.save(trained.state_dict() | {"aux1.fc.weight": torch.ones(2)}, tmp_path / "a.pth")
+    with pytest.raises(UsageError, match=r"unknown to the model: 1 \(aux1.fc.weight\)"):
+        loaded(tmp_path / "a.pth")
+
+
 class Opaque:
     """An object of this file's own, which only pickle can restore."""
 

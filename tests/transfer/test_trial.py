@@ -94,7 +94,10 @@ def nets(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("frozen", "be trained, as all of its parameters are frozen; test it by `epochs` 0"),
+        (
+            "frozen",
+            "be trained, as all of its parameters are frozen; test it as it is, with `epochs` and `finetune_epochs` 0",
+        ),
         ("spectral", f"be copied {STEP}RuntimeError: Only Tensors created explicitly by the user"),
         (
             "extra",
