@@ -1,14 +1,12 @@
 """What the commands that test a checkpoint share: from what was typed to a model and its images."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from restool.cli.images import Reading, Seen, seen
 from restool.cli.panels import DatasetName, Device, DeviceChoice, Limit
-from restool.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +43,7 @@ def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
     from restool.data import load, require_limit, require_reading
     from restool.devices import choose_device
     from restool.training import load_model
+    from restool.transfer.preparation import as_trained
 
     require_limit(images.limit)
     reading, typed = images.reading, seen(images, images.dataset)
@@ -55,15 +54,4 @@ def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
     data = load(images.dataset, limit=images.limit, **typed, **reading)
     for note in data.notes:
         print(f"restool: {data.name}: {note}", file=sys.stderr)
-    return Opened(model, stored, _shown(data, views, stored.facts), device)
-
-
-def _shown(data: "Dataset", views: "ViewChoices", facts: Mapping[str, Any]) -> "Dataset":
-    if data.view is None:
-        if views:
-            raise UsageError(f"{data.name} must not be asked for a view: nothing of it is resized as an image is")
-        return data
-    [view, *others] = views.views(data.view.like(facts))
-    if others:
-        raise UsageError("a checkpoint is tested in one view at a time; choose one filter, ratio and antialiasing")
-    return replace(data, view=view)
+    return Opened(model, stored, as_trained(data, stored.facts, views), device)

@@ -160,7 +160,7 @@ def _take_recipe(context: typer.Context, name: str) -> str:
 
 def _source_epochs(name: str) -> Any:
     """The option for the epochs at the source size."""
-    shown = "8 for gabors and tones, 100 for other data"
+    shown = "8 for gabors and tones, 100 for other data, 0 for a model that comes trained"
     return _trained(name, "Epochs of training at the source size.", "N", parser=whole_number, show_default=shown)
 
 

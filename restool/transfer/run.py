@@ -127,7 +127,6 @@ def open_study(
     dataset = load(config.dataset, limit=config.limit, resample=config.resample, **reading)
     for note in dataset.notes:
         progress.noted(f"{dataset.name}: {note}")
-    dataset = config.shown(dataset)
     require_fitting(config, dataset)
     return Study(config, dataset, folder, device=chosen, method=method, progress=progress, keep_logits=keep_logits)
 
@@ -177,5 +176,5 @@ def train_sources(config: StudyConfig, out: str | Path, **place: Unpack[Place]) 
         stored = load_checkpoint(path) if path.exists() else None
         if stored is not None and stored.epoch == run.epochs:
             told = {"source": run.source, "unit": run.unit, "seed": run.seed}
-            rows.append({"checkpoint": str(path), **told, **stored.history[-1]})
+            rows.append({"checkpoint": str(path), **told, **(stored.history[-1] if stored.history else {})})
     return TrainingResult(study.runs, failed, timed_out, rows)

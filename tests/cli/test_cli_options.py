@@ -38,6 +38,8 @@ TRAINING = READING | {
     "--seeds": ("-1", "4294967296", HUGE),
     "--train": (*SIZES, *MIXED),
     "--time-limit": POSITIVE,
+    "--mean": ("nan", "inf", "x", "0.1,,0.2"),
+    "--std": (*POSITIVE, "inf", "x", "0.1,0"),
 }
 RUNNING = {
     "--size": SIZES,
@@ -74,7 +76,7 @@ NEEDED = {
     "study run": [str(Path(__file__).resolve().parents[2] / "studies" / "demo.toml")],
 }
 """What else these commands take before they look at a number."""
-LISTS = {"SIZES", "SEEDS", "WIDTHS"}
+LISTS = {"SIZES", "SEEDS", "WIDTHS", "NUMBERS"}
 """What the help calls text that holds numbers; beside these, all options in which a number is an N."""
 
 
