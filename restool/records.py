@@ -24,6 +24,7 @@ from restool.version import __version__
 RECORD_FORMAT = 1
 """This number is part of every key. It is raised when the same fields come to mean another result."""
 MARKER = "restool.json"
+CHECKPOINTS = "checkpoints"
 
 
 def correct_bits(packed: str, n: int) -> NDArray[np.bool_]:
@@ -101,7 +102,7 @@ class ResultsFolder:
 
     def checkpoint(self, key: str) -> Path:
         """Where the checkpoint of a training is or will be."""
-        return self.path / "checkpoints" / f"{key}.safetensors"
+        return self.path / CHECKPOINTS / f"{key}.safetensors"
 
     def logits(self, key: str) -> Path:
         """Where the logits of a cell are, or will be if they are kept."""

@@ -32,7 +32,8 @@ ALLOWED["report"] = {*COMMON, "evidence", "report"} - {"devices", "modules"}  # 
 ALLOWED["interop"] = {"interop", "arguments", "errors", "models", "training"}
 ALLOWED["testing"] = {"kernels", "correlation", "nn", "aliasing"}
 ALLOWED["bench"] |= {"testing"}
-ALLOWED["cli"] |= {"interop"}
+for after in ("transfer", "diagnosis", "studies", "bench", "cli"):
+    ALLOWED[after] |= {"interop"}
 ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = {"version", *LAYERS}  # loads them at first use
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -64,7 +65,7 @@ def main() -> None:
         status = app(prog_name="restool", standalone_mode=False)
         sys.stdout.flush()
     except Failure as error:
-        _fail(str(error), error.exit_status)
+        _fail(str(error), error.exit_status, error.listing)
     except typer.TyperException as error:
         _fail_on_usage(error)
     except typer.Abort:
@@ -100,12 +101,18 @@ def _fail_on_file(error: OSError) -> NoReturn:
 
 
 def _fail_on_memory(error: Exception) -> NoReturn:
-    told = ("memory", "Storage size")  # torch has no type of its own for the CPU's
-    if isinstance(error, RuntimeError) and not any(words in str(error) for words in told):
+    told = ("DefaultCPUAllocator: ", "Storage size calculation overflowed")  # torch has no type for the CPU's
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if not known and not any(words in str(error) for words in told):
         raise error
     _fail("not enough memory; choose smaller sizes, fewer images or smaller batches", 2)
 
 
-def _fail(message: str, status: int) -> NoReturn:
-    print(f"restool: {' '.join(message.split())}", file=sys.stderr)
+def _fail(message: str, status: int, listing: Sequence[str] = ()) -> NoReturn:
+    print(
+        f"restool: {' '.join(message.split())}",
+        *(f"  {' '.join(line.split())}" for line in listing),
+        sep="\n",
+        file=sys.stderr,
+    )
     sys.exit(status)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -185,10 +185,24 @@ def evaluation(
 def data(
     running: Running,
     budget: Budget,
-    size: Sizes = "16,32",
+    size: Annotated[
+        str | None,
+        _measured("--size", "Pixels: 32, or 16,32,64.", "SIZES", show_default="16,32, or 224 of photographs"),
+    ] = None,
+    photographs: Annotated[
+        bool, _measured("--photographs", "JPEG files of 500x375 pixels in place of squares of 32 in memory.")
+    ] = False,
     images: Annotated[int, _measured("--images", "Images an epoch.", "N", parser=whole_number)] = 2000,
     batch: Batch = 64,
-    workers: Annotated[int, _measured("--workers", "Processes of torchvision's.", "N", parser=whole_number)] = 0,
+    workers: Annotated[
+        int,
+        _measured(
+            "--workers",
+            "Processes of torchvision's, and of restool's that decode photographs.",
+            "N",
+            parser=whole_number,
+        ),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Batches of training images, beside torchvision's transforms of Pillow pictures.
@@ -196,8 +210,11 @@ def data(
     restool bench data --size 16,32 --workers 2
     """
     from restool.bench.work.data import DataBench
+    from restool.bench.work.photographs import PhotographBench
 
-    chosen = DataBench(sizes=sizes(size, "size"), images=images, batch=batch, workers=workers)
+    work = PhotographBench if photographs else DataBench
+    shown: dict[str, Any] = {} if size is None else {"sizes": sizes(size, "size")}
+    chosen = work(images=images, batch=batch, workers=workers, **shown)
     _run(chosen, running, budget, as_json)
 
 

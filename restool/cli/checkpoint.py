@@ -1,13 +1,12 @@
 """What the commands that test a checkpoint share: from what was typed to a model and its images."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from restool.cli.images import Seen, seen
-from restool.cli.panels import DataDir, DatasetName, Device, DeviceChoice, Download, Limit
-from restool.errors import UsageError
+from restool.cli.images import Reading, Seen, seen
+from restool.cli.panels import DatasetName, Device, DeviceChoice, Limit
 
 if TYPE_CHECKING:
     import torch
@@ -18,13 +17,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Images(Seen):
+class Images(Reading, Seen):
     """The test images of a checkpoint, and where it is tested."""
 
     dataset: DatasetName = "gabors"
     limit: Limit = None
-    data_dir: DataDir = None
-    download: Download = False
     device: Device = DeviceChoice.auto
 
 
@@ -43,26 +40,18 @@ def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
     Raises:
         UsageError: several ways to show images, or one where there is no choice; and those of the library.
     """
-    from restool.data import load, require_limit
+    from restool.data import load, require_limit, require_reading
     from restool.devices import choose_device
     from restool.training import load_model
+    from restool.transfer.preparation import as_trained
 
     require_limit(images.limit)
+    reading, typed = images.reading, seen(images, images.dataset)
+    require_reading(reading["workers"], reading["cache"])
     device = choose_device(images.device.value)
     model, stored = load_model(checkpoint, device)
-    typed = seen(images, images.dataset)
     views: ViewChoices = typed.pop("views")
-    place: dict[str, Any] = {"data_dir": images.data_dir, "download": images.download}
-    data = load(images.dataset, limit=images.limit, **typed, **place)
-    return Opened(model, stored, _shown(data, views, stored.facts), device)
-
-
-def _shown(data: "Dataset", views: "ViewChoices", facts: Mapping[str, Any]) -> "Dataset":
-    if data.view is None:
-        if views:
-            raise UsageError(f"{data.name} must not be asked for a view: nothing of it is resized as an image is")
-        return data
-    [view, *others] = views.views(data.view.like(facts))
-    if others:
-        raise UsageError("a checkpoint is tested in one view at a time; choose one filter, ratio and antialiasing")
-    return replace(data, view=view)
+    data = load(images.dataset, limit=images.limit, **typed, **reading)
+    for note in data.notes:
+        print(f"restool: {data.name}: {note}", file=sys.stderr)
+    return Opened(model, stored, as_trained(data, stored.facts, views), device)

@@ -1,6 +1,6 @@
 """A command whose errors call an argument by the option that was typed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -12,11 +12,11 @@ _options: ContextVar[Mapping[str, str]] = ContextVar("options")  # of the runnin
 
 
 class Failure(Exception):  # noqa: N818 (an end of the program, not a defect)
-    """The line and the exit status that a command ends on."""
+    """The line and the exit status that a command ends on, and lines that list more."""
 
-    def __init__(self, message: str, exit_status: int) -> None:
+    def __init__(self, message: str, exit_status: int, listing: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.exit_status = exit_status
+        self.exit_status, self.listing = exit_status, listing
 
 
 class Command(TyperCommand):
@@ -28,7 +28,7 @@ class Command(TyperCommand):
         try:
             return super().invoke(ctx)
         except RestoolError as error:
-            raise Failure(tell(error), error.exit_status) from error
+            raise Failure(tell(error), error.exit_status, getattr(error, "__notes__", ())) from error
         finally:
             _options.reset(token)
 

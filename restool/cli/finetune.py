@@ -2,6 +2,7 @@
 
 from restool.cli.grid import run_grid
 from restool.cli.panels import DryRun, Json, KeepLogits, Place, TuningGrid, takes_panels
+from restool.cli.start import Start
 from restool.recipe import Recipe
 
 
@@ -10,6 +11,7 @@ def finetune(
     grid: TuningGrid,
     recipe: Recipe,
     place: Place,
+    start: Start,
     keep_logits: KeepLogits = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -20,5 +22,6 @@ def finetune(
 
     restool finetune --train 16 --test 32 --epochs 10
     restool finetune --dataset cifar10 --source-epochs 100 --test 28..36:4 --protocols requery,resize
+    restool finetune --model mynet:make --weights best.pth --dataset folder:DIR --train 64 --test 96 --epochs 2
     """
-    run_grid(grid, recipe, place, others="start", keep_logits=keep_logits, dry_run=dry_run, as_json=as_json)
+    run_grid(grid, recipe, place, start, others="start", keep_logits=keep_logits, dry_run=dry_run, as_json=as_json)

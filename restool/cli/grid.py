@@ -9,6 +9,7 @@ from restool.cli.output import print_grid, say_time_is_over
 from restool.cli.panels import Grid, Place, Sources, TuningGrid
 from restool.cli.parsing import names, numbers
 from restool.cli.sizes import sources_of, targets_of
+from restool.cli.start import Start
 from restool.errors import CellsFailedError
 from restool.recipe import Recipe
 
@@ -38,6 +39,7 @@ def run_grid(
     grid: Grid | TuningGrid,
     recipe: Recipe,
     place: Place,
+    start: Start,
     *,
     others: str,
     keep_logits: bool,
@@ -50,6 +52,7 @@ def run_grid(
         grid: what to measure.
         recipe: how to train.
         place: where.
+        start: what models come with.
         others: protocols where none are named: "all" or "start".
         keep_logits: see `restool.transfer.open_study`.
         dry_run: write nothing.
@@ -67,6 +70,7 @@ def run_grid(
         test=targets_of(grid.test, grid.dataset, one=isinstance(grid, TuningGrid)),
         protocols=others if grid.protocols is None else names(grid.protocols),
         finetune_epochs=grid.finetune_epochs,
+        **start.choices,
     )
     choices = place.choices | {"keep_logits": keep_logits}
     if dry_run:

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 from restool.cli.option import option
-from restool.cli.parsing import names
+from restool.cli.parsing import names, number, whole_number
 from restool.errors import ArgumentError
 
 _measured = partial(option, "What to measure")
 _trained = partial(option, "How to train")
+_running = partial(option, "Where to run and write")
 
 ResampleNames = Annotated[
     str | None,
@@ -21,6 +23,9 @@ ResampleNames = Annotated[
         show_default="bilinear, or decimate",
     ),
 ]
+
+
+MOST_GIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,61 @@ class Shown(Seen):
     ] = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Where images are, and how they are read."""
+
+    data_dir: Annotated[
+        Path | None,
+        _running("--data-dir", "Folder with torchvision's files of cifar10 or mnist.", "DIR", show_default="./data"),
+    ] = None
+    download: Annotated[bool, _running("--download", "Fetch cifar10 or mnist if it is missing.")] = False
+    classes: Annotated[
+        str | None,
+        _running(
+            "--classes",
+            "Order of a trained model's outputs: a text file with a class a line, or imagenet for its 1,000 folders.",
+            "FILE",
+            show_default="classes.txt of a DIR, else the order of the data set",
+        ),
+    ] = None
+    skip_damaged: Annotated[
+        bool, _running("--skip-damaged", "Leave out image files that cannot be decoded, and count them.")
+    ] = False
+    workers: Annotated[
+        int | None,
+        _running(
+            "--workers",
+            "Processes that decode photographs; they change no byte.",
+            "N",
+            parser=whole_number,
+            show_default="one a core, up to 8",
+        ),
+    ] = None
+    cache: Annotated[
+        float | None,
+        _running(
+            "--cache",
+            "Photographs of a part and size rest decoded if they fit.",
+            "GIB",
+            parser=number,
+            show_default="a quarter of the memory, up to 1",
+        ),
+    ] = None
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The arguments of `restool.data.load` that say it."""
+        return {
+            "data_dir": self.data_dir,
+            "download": self.download,
+            "classes": self.classes,
+            "skip_damaged": self.skip_damaged,
+            "workers": self.workers,
+            "cache": None if self.cache is None else _bytes(self.cache),
+        }
+
+
 def seen(options: Seen, dataset: str) -> dict[str, Any]:
     """What was typed, as `resample` of sequences and `views` of images, see `restool.transfer.StudyConfig`.
 
@@ -95,6 +155,12 @@ def seen(options: Seen, dataset: str) -> dict[str, Any]:
         antialias=() if options.antialias is None else tuple(map(_is_on, names(options.antialias))),
     )
     return own | {"views": views}
+
+
+def _bytes(gib: float) -> int:
+    if not 0 <= gib <= MOST_GIB:
+        raise ArgumentError("cache", f"must be from 0 to {MOST_GIB:,} GiB", gib)
+    return int(gib * 2**30)
 
 
 def _ratio(text: str) -> float:

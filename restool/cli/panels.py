@@ -21,7 +21,7 @@ import typer
 
 from restool.arguments import Knob, knobs
 from restool.bench.harness.budget import Budget
-from restool.cli.images import Shown
+from restool.cli.images import Reading, Shown
 from restool.cli.option import option
 from restool.cli.parsing import number, whole_number
 from restool.cli.sizes import OneTestSize, TestSizes, TrainSizes
@@ -148,11 +148,6 @@ KeepLogits = Annotated[
 ]
 OutArgument = Annotated[Path, typer.Argument(help="Results folder.", metavar="DIR")]
 Device = Annotated[DeviceChoice, _running("--device", "auto takes a GPU where there is one.", "auto|cpu|cuda")]
-DataDir = Annotated[
-    Path | None,
-    _running("--data-dir", "Folder with torchvision's files of cifar10 or mnist.", "DIR", show_default="./data"),
-]
-Download = Annotated[bool, _running("--download", "Fetch cifar10 or mnist if it is missing.")]
 
 
 def _take_recipe(context: typer.Context, name: str) -> str:
@@ -165,7 +160,7 @@ def _take_recipe(context: typer.Context, name: str) -> str:
 
 def _source_epochs(name: str) -> Any:
     """The option for the epochs at the source size."""
-    shown = "8 for gabors and tones, 100 for other data"
+    shown = "8 for gabors and tones, 100 for other data, 0 for a model that comes trained"
     return _trained(name, "Epochs of training at the source size.", "N", parser=whole_number, show_default=shown)
 
 
@@ -236,11 +231,9 @@ class TuningGrid(Sources, Tested):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a study computes, reads and writes: what does not decide its results."""
+class Place(Reading):
+    """Where a study computes, reads and writes: what does not decide its results, or is in the data's fingerprint."""
 
-    data_dir: DataDir = None
-    download: Download = False
     device: Device = DeviceChoice.auto
     method: Annotated[
         MethodChoice,
@@ -272,7 +265,6 @@ class Place:
         return {
             "device": self.device.value,
             "method": self.method.value,
-            "data_dir": self.data_dir,
-            "download": self.download,
             "time_limit": self.time_limit,
+            **self.reading,
         }

@@ -79,6 +79,14 @@ def numbers(text: str, field: str, *, least: int, most: int) -> tuple[int, ...]:
     return tuple(sorted(values))
 
 
+def real_numbers(text: str, field: str) -> tuple[float, ...]:
+    """Comma-separated numbers; ArgumentError for anything else."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentError(field, "must be numbers such as 0.5 or 0.485,0.456,0.406", text) from None
+
+
 def _parse_range(part: str, field: str) -> Sequence[int]:
     bounds, _, step = part.partition(":")
     first, dots, last = bounds.partition("..")

@@ -2,6 +2,7 @@
 
 from restool.cli.grid import run_grid
 from restool.cli.panels import DryRun, Grid, Json, KeepLogits, Place, takes_panels
+from restool.cli.start import Start
 from restool.recipe import Recipe
 
 
@@ -10,6 +11,7 @@ def sweep(
     grid: Grid,
     recipe: Recipe,
     place: Place,
+    start: Start,
     keep_logits: KeepLogits = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -20,5 +22,6 @@ def sweep(
 
     restool sweep --train 16 --test 28..36
     restool sweep --model cifar-resnet-32 --dataset cifar10 --download --test 28,32 --limit 5000 --epochs 10
+    restool sweep --model torchvision:resnet18 --weights best.pth --dataset folder:DIR --train 64 --test 48..96:16
     """
-    run_grid(grid, recipe, place, others="all", keep_logits=keep_logits, dry_run=dry_run, as_json=as_json)
+    run_grid(grid, recipe, place, start, others="all", keep_logits=keep_logits, dry_run=dry_run, as_json=as_json)

@@ -4,12 +4,13 @@ from restool.cli.command import tell
 from restool.cli.grid import study_config
 from restool.cli.output import in_percent, print_json, say_time_is_over
 from restool.cli.panels import Json, Place, Sources, takes_panels
+from restool.cli.start import Start
 from restool.errors import ArgumentError, CellsFailedError
 from restool.recipe import Recipe
 
 
 @takes_panels
-def train(sources: Sources, recipe: Recipe, place: Place, as_json: Json = False) -> None:
+def train(sources: Sources, recipe: Recipe, place: Place, start: Start, as_json: Json = False) -> None:
     """Train a model at each source size and print where its checkpoint lies.
 
     A sweep with the same options into the same folder uses them. Example:
@@ -19,7 +20,7 @@ def train(sources: Sources, recipe: Recipe, place: Place, as_json: Json = False)
     from restool.transfer import train_sources
     from restool.transfer.progress import ProgressBars
 
-    config = study_config(sources, recipe)
+    config = study_config(sources, recipe, **start.choices)
     if config.source_epochs < 1:
         raise ArgumentError("epochs", "must be at least 1 for a model that is trained", config.source_epochs)
     progress = ProgressBars(tell)

@@ -4,7 +4,7 @@ from restool.data.batches import Batches
 from restool.data.dataset import Augment, Dataset, Part, Split, require_limit
 from restool.data.mixed import MixedBatches
 from restool.data.rates import Resample
-from restool.data.sources import DATASETS, Source, dims_of, load, usual
+from restool.data.sources import DATASETS, Source, dims_of, load, require_reading, usual
 
 __all__ = [
     "DATASETS",
@@ -19,5 +19,6 @@ __all__ = [
     "dims_of",
     "load",
     "require_limit",
+    "require_reading",
     "usual",
 ]

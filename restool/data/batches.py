@@ -131,7 +131,11 @@ class Batches:
         Args:
             shuffle_seed: alone decides order and augmentation, whatever the device, the batch size and the global
                 random state; None gives the stored order without augmentation.
+
+        Raises:
+            UsageError: if the part has no images.
         """
+        self.dataset.require_images(self.part)
         if shuffle_seed is not None:
             yield from self.of(self.draw(torch.Generator().manual_seed(shuffle_seed)))
             return
@@ -143,7 +147,12 @@ class Batches:
             yield self._finish(shown, which), labels
 
     def draw(self, generator: torch.Generator) -> list[Drawn]:
-        """What is drawn for every batch of an epoch, on the CPU, so that it is the same for every device."""
+        """What is drawn for every batch of an epoch, on the CPU, so that it is the same for every device.
+
+        Raises:
+            UsageError: if the part has no images.
+        """
+        self.dataset.require_images(self.part)
         order = torch.randperm(self.samples, generator=generator)
         flipped = torch.rand(self.samples, generator=generator) < 0.5
         offsets = torch.randint(0, 2 * PADDING + 1, (self.samples, 2), generator=generator)

@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 from torch import Tensor
 
-from restool.data.photographs import Photographs, most_cached
+from restool.data.photographs import Photographs
 from restool.data.pictures import Encoded, header
 from restool.data.rates import Resample, resample
 from restool.data.resampling import resize
@@ -52,9 +51,10 @@ class Dataset:
     `photographs` of any size and shape, by part. `view` tells how stored images come to a size; others have none.
     `chosen` is what records say of `view` and `augment`: all for photographs, else what is not usual for the data set.
     `fingerprint` hashes the content of all parts, so that two runs share results only if they saw the same data.
-    `counts` is the number of images of each part. `dims` is 2 for images and 1 for sequences, [N, C, T], whose size is
-    their number of steps, to which `resample` brings them. `fixed` tells why another size has no meaning, or is None
-    where it has one. `noise` gives normalised steps [B, C, L] behind those of the sequences of a part at places [B].
+    `counts` is the number of images of each part; a data set with a test part alone has none in the others. `dims` is 2
+    for images and 1 for sequences, [N, C, T], whose size is their number of steps, to which `resample` brings them.
+    `fixed` tells why another size has no meaning, or is None where it has one. `noise` gives normalised steps [B, C, L]
+    behind those of the sequences of a part at places [B]. `notes` tell what reading the files did that may surprise.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Dataset:
     fixed: str | None = None
     noise: Callable[[Part, Tensor], Tensor] | None = field(default=None, repr=False, compare=False)
     resample: Resample = "decimate"
+    notes: tuple[str, ...] = field(default=(), compare=False)
     view: View | None = None
     photographs: Mapping[Part, Photographs] | None = field(default=None, repr=False, compare=False)
     chosen: Mapping[str, Any] = field(default_factory=dict)
@@ -104,6 +105,15 @@ class Dataset:
         found = None if self.photographs is None else self.photographs[part]
         return found if found is not None and (random_parts or not found.fits(size)) else None
 
+    def reading(self, workers: int | None, cache: int | None) -> "Dataset":
+        """This data set with its photographs decoded by so many processes, and kept in so many bytes, unless None."""
+        if self.photographs is None:
+            return self
+        told: dict[str, Any] = {"workers": workers, "most_cached": cache}
+        told = {name: value for name, value in told.items() if value is not None}
+        photographs = {part: replace(own, **told) for part, own in self.photographs.items()}
+        return replace(self, photographs=photographs, read=_reader(photographs))
+
     @property
     def unit(self) -> str:
         """What a size counts."""
@@ -125,6 +135,13 @@ class Dataset:
             raise ArgumentError("size", "must be at least 1 pixel", size)
         return self.read(part, size, self.shown_as)
 
+    def require_images(self, part: Part) -> None:
+        """Raise UsageError for a part without images, as a data set with a test part alone has."""
+        if not self.counts[part]:
+            raise UsageError(
+                f"{self.name} has no {part} images; add a training part, or evaluate a trained model with `epochs` 0"
+            )
+
 
 def require_limit(limit: int | None) -> None:
     """Raise ArgumentError for a limit below one image."""
@@ -145,30 +162,32 @@ def within_limit(counts: Mapping[Part, int], limit: int | None) -> dict[Part, in
     return {part: min(counts[part], most[part]) for part in PARTS}
 
 
-def partition(train: int, test: int, limit: int | None) -> dict[Part, np.ndarray]:
-    """Indices of each part into the training images followed by the test images, ascending.
+def partition(train: int, test: int, limit: int | None, *, validation: int = 0) -> dict[Part, np.ndarray]:
+    """Indices of each part into the training images followed by those of validation and of the test, ascending.
 
-    Validation is a tenth of the training images, at least one and at most 5,000, drawn by a fixed permutation; test
-    images never mix with the others. Under a limit every part keeps the head of its permutation (counts as in
-    `within_limit`), so sorted files stay balanced and a smaller limit keeps a subset of a larger one.
+    Without stored validation images, a tenth of the training images, at least one and at most 5,000, is drawn for it by
+    a fixed permutation; test images never mix with the others. Under a limit every part keeps the head of its
+    permutation (counts as in `within_limit`), so sorted files stay balanced and a smaller limit keeps a subset of a
+    larger one.
 
     Args:
-        train: images in the stored training part, at least 2.
+        train: images in the stored training part, at least 2, or 0 where there is none.
         test: images in the stored test part, at least 1.
         limit: images to keep, or None for all.
+        validation: images in the stored validation part, if there is one.
 
     Raises:
         UsageError: if there are too few images to cut the parts from, or the limit is below 1.
     """
-    if train < 2 or test < 1:
+    if train == 1 or test < 1:
         raise UsageError(f"a data set needs at least 2 training images and 1 test image, got {train} and {test}")
-    held_out = max(1, min(MOST_VALIDATION, train // 10))
-    kept = within_limit({"train": train - held_out, "validation": held_out, "test": test}, limit)
+    held_out = 0 if validation or not train else max(1, min(MOST_VALIDATION, train // 10))
+    kept = within_limit({"train": train - held_out, "validation": validation or held_out, "test": test}, limit)
     rng = np.random.default_rng(SPLIT_SEED)
-    shuffled, shuffled_test = rng.permutation(train), train + rng.permutation(test)
+    shuffled, shuffled_test = rng.permutation(train), train + validation + rng.permutation(test)
     pools: dict[Part, np.ndarray] = {
         "train": shuffled[held_out:],
-        "validation": shuffled[:held_out],
+        "validation": train + rng.permutation(validation) if validation else shuffled[:held_out],
         "test": shuffled_test,
     }
     return {part: np.sort(pool[: kept[part]]) for part, pool in pools.items()}
@@ -193,7 +212,7 @@ def stored(name: str, parts: Mapping[Part, Split], class_names: tuple[str, ...],
     """The data set of images that exist at one size; channels, size and normalisation follow from the images."""
     if len(class_names) < 2:
         raise UsageError(f"{name} must have at least 2 classes, but has {len(class_names)}; label the images by class")
-    channels, size = parts["train"].images.shape[1:3]
+    channels, size = parts["test"].images.shape[1:3]
     mean, std = NORMALISATION[channels]
     return Dataset(
         name=name,
@@ -214,9 +233,6 @@ def photographs(
     name: str,
     parts: Mapping[Part, tuple[Sequence[Encoded], Tensor]],
     class_names: tuple[str, ...],
-    *,
-    workers: int | None = None,
-    cache: int | None = None,
 ) -> Dataset:
     """The data set of images that differ in size or shape.
 
@@ -224,8 +240,6 @@ def photographs(
         name: of the data set.
         parts: images, and labels int64 [N], of each part.
         class_names: of the labels.
-        workers: processes that decode; None for as many as there are cores, up to 8.
-        cache: bytes of images at one size that may rest in memory; None for `MOST_CACHED`.
 
     Raises:
         MissingDataError: an image has a damaged header.
@@ -238,14 +252,9 @@ def photographs(
             labels,
             channels,
             tuple(round(255 * level) for level in mean),
-            min(os.cpu_count() or 1, 8) if workers is None else workers,
-            most_cached() if cache is None else cache,
         )
         for part, (images, labels) in parts.items()
     }
-
-    def read(part: Part, size: int, view: View) -> Split:
-        return Split(made[part].whole(view, size), made[part].labels)
 
     return Dataset(
         name=name,
@@ -257,10 +266,14 @@ def photographs(
         native_size=None,
         fingerprint=digest_of_files(parts),
         counts={part: len(labels) for part, (_, labels) in parts.items()},
-        read=read,
+        read=_reader(made),
         view=View(),
         photographs=made,
     )
+
+
+def _reader(photographs: Mapping[Part, Photographs]) -> Callable[[Part, int, View], Split]:
+    return lambda part, size, view: Split(photographs[part].whole(view, size), photographs[part].labels)
 
 
 def digest_of_files(parts: Mapping[Part, tuple[Sequence[Encoded], Tensor]]) -> str:

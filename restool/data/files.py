@@ -1,168 +1,156 @@
-"""Image data sets from files: parquet in the Hugging Face layout, and folders with one sub-folder a class."""
+"""Image data sets from files: which stored part serves as which, one numbering of classes for all, and what is left."""
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from restool.data.dataset import Dataset, Split, partition, photographs, stored
-from restool.data.pictures import Encoded, decode, header
+from restool.data.classes import Classes
+from restool.data.dataset import PARTS, Dataset, Part, Split, fingerprint, partition, photographs, stored
+from restool.data.pictures import Encoded, decode, header, sound
 from restool.errors import MissingDataError, UsageError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+PART_NAMES: dict[Part, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing", "eval"),
+}
+"""What a part is called in names of files and folders, in upper or lower case; the first one found is read."""
+
+SHOWN = 4
+"""A note gives so many examples."""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
 class Table:
-    """One stored part: images, their labels, and the class names if the files tell them."""
+    """A stored part, or a file of it.
+
+    Attributes:
+        where: it lies, for messages.
+        images: in the order they are stored.
+        labels: places of their classes in `names`, int64 [N].
+        names: of classes that occur, each once.
+    """
+
+    where: str
+    images: list[Encoded]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+
+    def numbered(self, classes: Classes) -> NDArray[np.int64]:
+        """Places of the classes in `classes` instead.
+
+        Raises:
+            UsageError: if a class is not there.
+        """
+        places = {name: place for place, name in enumerate(classes.names)}
+        for name in self.names:
+            if name not in places:
+                raise UsageError(
+                    f"{self.where} has class {name!r}, which {classes.origin} lacks; add it there, or remove it here"
+                )
+        return np.array([places[name] for name in self.names], dtype=np.int64)[self.labels]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images of a part that are used, and their labels, int64 [N]."""
 
     images: list[Encoded]
-    labels: list[int]
-    class_names: tuple[str, ...] | None
+    labels: Tensor
 
 
-def parquet(folder: Path, limit: int | None) -> Dataset:
-    """The data set in train*.parquet and test*.parquet, in `folder`, its `data` or sub-folders named after the part.
-
-    Images are the struct<bytes, path> column (`img`, `image` or the only one), labels the integer column (`label`,
-    `fine_label` or the only one). Class names come from the schema's `huggingface` entry, else they are the numbers.
-
-    Args:
-        folder: where the files lie.
-        limit: see `partition`.
-
-    Raises:
-        MissingDataError: if files are missing or damaged.
-        UsageError: if a column cannot be told, labels have no class, or the images differ in size.
-    """
-    tables = {part: [_read_parquet(file) for file in _parquet_files(folder, part)] for part in ("train", "test")}
-    train, test = (
-        Table(
-            [image for table in found for image in table.images],
-            [label for table in found for label in table.labels],
-            found[0].class_names,
-        )
-        for found in tables.values()
-    )
-    return _dataset(f"parquet:{folder.resolve().name}", train, test, limit)
+def by_part(names: Iterable[str]) -> dict[Part, str]:
+    """The name that each part goes by, for those that are among the names."""
+    found: dict[Part, str] = {}
+    for part, known in PART_NAMES.items():
+        called = sorted((name for name in names if name.lower() in known), key=lambda name: known.index(name.lower()))
+        if called:
+            found[part] = called[0]
+    return found
 
 
-def image_folder(folder: Path, limit: int | None) -> Dataset:
-    """The data set in train/<class>/ and test/<class>/ of `folder`, as torchvision's ImageFolder lists it.
+def parts_among(found: Mapping[Part, Found], missing: str) -> tuple[dict[Part, Found], list[str]]:
+    """The stored parts by what they serve as, and notes on it.
 
     Args:
-        folder: where `train` and `test` lie.
-        limit: see `partition`.
+        found: stored parts; without one for the test, that for validation takes its place.
+        missing: what an error says of the test part that is not there.
 
     Raises:
-        MissingDataError: if folders are missing or empty, or an image is damaged.
-        UsageError: if the parts differ in classes, or the images in size.
+        MissingDataError: if there is nothing to test on.
     """
-    train, test = (_list_folder(folder / part) for part in ("train", "test"))
-    if train.class_names != test.class_names:
-        odd = sorted(set(train.class_names or ()) ^ set(test.class_names or ()))
-        raise UsageError(
-            f"train and test must hold the same class folders, but only one of them has {odd[0]!r} in {folder}"
-        )
-    return _dataset(f"folder:{folder.resolve().name}", train, test, limit)
+    parts, notes = dict(found), []
+    if "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
+        notes.append("there is no test part, so the validation part is the test part")
+    if "test" not in parts:
+        raise MissingDataError(missing)
+    if "train" not in parts:
+        notes.append("there is no training part, so trained models can be evaluated, but none trained")
+    return {part: parts[part] for part in PARTS if part in parts}, notes
 
 
-def _dataset(name: str, train: Table, test: Table, limit: int | None) -> Dataset:
-    images, labels = train.images + test.images, np.array(train.labels + test.labels, dtype=np.int64)
-    chosen = partition(len(train.labels), len(test.labels), limit)
-    class_names = train.class_names or tuple(str(label) for label in range(labels.max() + 1))
-    if labels.min() < 0 or labels.max() >= len(class_names):
-        raise UsageError(
-            f"labels of {name} must run from 0 to {len(class_names) - 1}, got {labels.min()} to {labels.max()};"
-            " number the classes from 0"
-        )
-    kept = [images[index] for indices in chosen.values() for index in indices]
-    if len({header(image)[:2] for image in kept} | {(side, side) for side in header(kept[0])[:2]}) > 1:
-        own = {
-            part: ([images[index] for index in indices], torch.from_numpy(labels[indices]))
-            for part, indices in chosen.items()
-        }
-        return photographs(name, own, class_names)
-    pixels = decode(kept)
-    parts = {
-        part: Split(images_of_part, torch.from_numpy(labels[indices]))
-        for (part, indices), images_of_part in zip(
-            chosen.items(), pixels.split([len(indices) for indices in chosen.values()]), strict=True
-        )
+def chosen_images(
+    tables: Mapping[Part, Table], classes: Classes, *, limit: int | None, skip_damaged: bool
+) -> tuple[dict[Part, Labelled], list[str]]:
+    """The images of every part that a data set is made of, and notes on those left out.
+
+    Args:
+        tables: stored parts, that for the test at least.
+        classes: of all of them.
+        limit: see `partition`.
+        skip_damaged: decode every image, and leave out those that are damaged.
+
+    Raises:
+        MissingDataError: if all test images are damaged.
+        UsageError: if a part has a class of its own, or too few images.
+    """
+    stored_parts = [tables[part] for part in PARTS if part in tables]
+    images = [image for table in stored_parts for image in table.images]
+    labels = np.concatenate([table.numbered(classes) for table in stored_parts])
+    sizes = {part: len(tables[part].images) if part in tables else 0 for part in PARTS}
+    chosen = partition(sizes["train"], sizes["test"], limit, validation=sizes["validation"])
+    damaged: list[str] = []
+    if skip_damaged:
+        whole = {part: np.array(sound([images[index] for index in chosen[part]]), dtype=bool) for part in chosen}
+        damaged = [images[index].where for part in chosen for index in chosen[part][~whole[part]]]
+        chosen = {part: indices[whole[part]] for part, indices in chosen.items()}
+    if not len(chosen["test"]):
+        raise MissingDataError(f"no test image can be decoded, the first is {damaged[0]}; replace them")
+    used = {
+        part: Labelled([images[index] for index in indices], torch.from_numpy(labels[indices]))
+        for part, indices in chosen.items()
     }
-    return stored(name, parts, class_names, augment=True)
+    return used, [f"skipped damaged images: {listed(damaged)}"] if damaged else []
 
 
-def _list_folder(folder: Path) -> Table:
-    from torchvision.datasets import ImageFolder
+def dataset_of(name: str, parts: Mapping[Part, Labelled], classes: Classes, notes: Sequence[str]) -> Dataset:
+    """The data set of images: decoded at once if they are squares of one size, else where they are needed.
 
-    try:
-        listing = ImageFolder(str(folder))
-    except OSError:
-        raise MissingDataError(
-            f"{folder} must hold a folder of images for every class, and does not; point at another DIR"
-        ) from None
-    images = [Encoded(str(Path(path).relative_to(folder.parent)), Path(path)) for path, _ in listing.samples]
-    return Table(images, listing.targets, tuple(listing.classes))
-
-
-def _parquet_files(folder: Path, part: str) -> list[Path]:
-    for base in (folder, folder / "data"):
-        for pattern in (f"{part}*.parquet", f"{part}/*.parquet"):
-            if files := sorted(base.glob(pattern)):
-                return files
-    raise MissingDataError(
-        f"no {part}*.parquet in {folder} or its data folder; put the files there or point at another DIR"
-    )
+    Raises:
+        MissingDataError: if an image is damaged.
+        UsageError: if an image is of a kind that is not read, or there are too few classes.
+    """
+    images = [image for labelled in parts.values() for image in labelled.images]
+    if len({side for image in images for side in header(image)[:2]}) == 1:
+        cut = decode(images).split([len(labelled.images) for labelled in parts.values()])
+        splits = {part: Split(pixels, parts[part].labels) for part, pixels in zip(parts, cut, strict=True)}
+        dataset = stored(name, splits, classes.names, augment=True)
+    else:
+        dataset = photographs(name, {part: (own.images, own.labels) for part, own in parts.items()}, classes.names)
+    if classes.given:  # the model has an output for every one of them
+        dataset = replace(dataset, fingerprint=fingerprint([dataset.fingerprint, *classes.names]))
+    return replace(dataset, notes=tuple(notes))
 
 
-def _read_parquet(file: Path) -> Table:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        with ParquetFile(file) as opened:
-            schema = opened.schema_arrow
-            image = _column(schema, ("img", "image"), _is_image, "struct<bytes, path>", file)
-            label = _column(schema, ("label", "fine_label"), pa.types.is_integer, "integer", file)
-            table = opened.read(columns=[image, label])
-    except (OSError, pa.ArrowException):
-        raise MissingDataError(f"{file} cannot be read as parquet; fetch it again") from None
-    contents, labels = pc.struct_field(table[image], "bytes"), table[label]
-    if contents.null_count or labels.null_count:
-        raise MissingDataError(f"{file} has rows without image bytes or label; remove them or fetch it again")
-    images = [Encoded(f"{file.name} row {row}", content) for row, content in enumerate(contents.to_pylist())]
-    return Table(images, labels.to_pylist(), _class_names(schema, label))
-
-
-def _is_image(kind: "pa.DataType") -> bool:
-    import pyarrow as pa
-
-    return pa.types.is_struct(kind) and {field.name for field in kind} >= {"bytes", "path"}
-
-
-def _column(
-    schema: "pa.Schema", names: Sequence[str], fits: Callable[["pa.DataType"], bool], kind: str, file: Path
-) -> str:
-    """The first column called by one of the names, else the only one that fits."""
-    fitting = [field.name for field in schema if fits(field.type)]
-    candidates = [name for name in names if name in schema.names][:1] or fitting
-    if len(candidates) != 1 or candidates[0] not in fitting:
-        raise UsageError(
-            f"{file} must have one {kind} column, or call it {' or '.join(names)};"
-            f" its columns of that type are: {', '.join(fitting) or 'none'}"
-        )
-    return candidates[0]
-
-
-def _class_names(schema: "pa.Schema", label: str) -> tuple[str, ...] | None:
-    """Names from the entry that the `datasets` library writes: info.features.<column>.names."""
-    entry = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    names = entry.get("info", {}).get("features", {}).get(label, {}).get("names")
-    return tuple(names) if names else None
+def listed(names: Sequence[str], count: int | None = None) -> str:
+    """How many there are (as many as names, if it is not told), and the first few."""
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"{len(names) if count is None else count:,} ({', '.join(names[:SHOWN])}{more})"

@@ -20,8 +20,14 @@ SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 """A random part of a training image has this share of its area, and this width over height (Szegedy et al. 2015)."""
 MOST_CACHED = 1 << 30
 """Images at one size that fit into so many bytes, or a quarter of the memory if that is less, rest on the device."""
+MOST_WORKERS = 8
 WORTH_A_WORKER = 64
 """A worker process is started for no fewer images than this, as starting one takes as long as decoding them."""
+
+
+def most_cached() -> int:
+    """`MOST_CACHED`, or a quarter of the memory of this machine if that is less."""
+    return min(MOST_CACHED, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
 
 
 @dataclass(frozen=True)
@@ -41,16 +47,16 @@ class Photographs:
         labels: int64 [N].
         channels: 1 or 3; a grey image among colour is repeated.
         fill: grey level of each channel where a padded view has nothing.
-        workers: processes that decode; 0 for none, which gives the same images.
-        most_cached: bytes.
+        workers: processes that decode; 0 for none, which gives the same images. One a core by default.
+        most_cached: bytes that decoded images may take.
     """
 
     encoded: Sequence[Encoded]
     labels: Tensor
     channels: int
     fill: tuple[int, ...]
-    workers: int
-    most_cached: int
+    workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, MOST_WORKERS))
+    most_cached: int = field(default_factory=most_cached)
     _kept: "OrderedDict[tuple[View, int], Tensor]" = field(default_factory=OrderedDict, repr=False)
 
     def bytes_at(self, size: int) -> int:
@@ -130,8 +136,3 @@ def _stacked(found: Sequence[Tensor | RestoolError]) -> Tensor | RestoolError:
         if isinstance(image, RestoolError):
             return image
     return torch.stack(list(found))  # type: ignore[arg-type] # no error is left
-
-
-def most_cached() -> int:
-    """`MOST_CACHED`, or a quarter of the memory of this machine if that is less."""
-    return min(MOST_CACHED, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)

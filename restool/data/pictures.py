@@ -5,13 +5,14 @@ first frame counts. Grey levels of 16 bits are divided by 257 and rounded, so th
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -33,10 +34,12 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings an image upright, by its EXIF orientation (EXIF 2.3, section 4.6.4); from 5 on the sides change places."""
+"""What brings an image upright, by its orientation in EXIF; from 5 on the sides change places."""
 
 CHUNK = 256
 """A thread decodes so many images at a time."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +88,7 @@ def decode(images: Sequence[Encoded]) -> Tensor:
         MissingDataError: if an image is damaged.
         UsageError: if an image is not square, of another size than the first, or refused by `picture`.
     """
-    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
-    with ThreadPoolExecutor() as pool:
-        arrays = [
-            array for chunk in pool.map(lambda chunk: [_pixels(image) for image in chunk], chunks) for array in chunk
-        ]
+    arrays = _by_threads(_pixels, images)
     height, width = arrays[0].shape[:2]
     if height != width:
         raise UsageError(f"images must be square, but {images[0].where} is {width}x{height}; crop or resize them first")
@@ -104,6 +103,30 @@ def decode(images: Sequence[Encoded]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(np.stack(arrays).transpose(0, 3, 1, 2)))
 
 
+def sound(images: Sequence[Encoded]) -> list[bool]:
+    """Whether each image can be read to its end.
+
+    Raises:
+        UsageError: if an image is whole, but refused by `picture`.
+    """
+    return _by_threads(_is_sound, images)
+
+
+def _is_sound(image: Encoded) -> bool:
+    try:
+        picture(image)
+    except MissingDataError:
+        return False
+    return True
+
+
+def _by_threads(function: Callable[[Encoded], Result], images: Sequence[Encoded]) -> list[Result]:
+    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda chunk: [function(image) for image in chunk], chunks)
+        return [result for chunk in found for result in chunk]
+
+
 def _pixels(image: Encoded) -> NDArray[np.uint8]:
     """[H, W, 1] of a grey image, [H, W, 3] of any other."""
     array = np.asarray(picture(image))
@@ -114,21 +137,20 @@ def _pixels(image: Encoded) -> NDArray[np.uint8]:
 def _opened(encoded: Encoded) -> Iterator[Image.Image]:
     """A file that Pillow has begun to read; whatever fails until it is closed becomes one line that names it."""
     source = BytesIO(encoded.content) if isinstance(encoded.content, bytes) else encoded.content
-    bomb = MissingDataError(
-        f"{encoded.where} has more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels, Pillow's bound against decompression"
-        " bombs; shrink or remove it"
-    )
     try:
         with _silence():
             opened = Image.open(source)
         with opened:
             if Image.MAX_IMAGE_PIXELS is not None and opened.width * opened.height > Image.MAX_IMAGE_PIXELS:
-                raise bomb
+                raise Image.DecompressionBombError
             yield opened
     except RestoolError:
         raise
     except Image.DecompressionBombError:
-        raise bomb from None
+        raise MissingDataError(
+            f"{encoded.where} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, Pillow's bound against decompression"
+            " bombs; shrink or remove it"
+        ) from None
     except Exception as error:  # damaged files break Pillow's readers in too many ways to list
         raise MissingDataError(f"{encoded.where} cannot be decoded as an image; replace it") from error
 

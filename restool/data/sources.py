@@ -9,14 +9,15 @@ from typing import get_args
 from restool.arguments import require_choice, unknown_name
 from restool.data.benchmarks import Benchmark, benchmark
 from restool.data.dataset import Dataset, require_limit
-from restool.data.files import image_folder, parquet
+from restool.data.folders import image_folder
 from restool.data.gabors import CLASS_NAMES, gabors
 from restool.data.noise import noise_padded
+from restool.data.parquet import parquet
 from restool.data.rates import Resample
 from restool.data.sequences import DEFAULT_PERMUTATION, PERMUTATIONS, permutation, pixel_sequence
 from restool.data.tones import CLASS_NAMES as PAIRS
 from restool.data.tones import tones
-from restool.errors import MissingDataError, UsageError
+from restool.errors import ArgumentError, MissingDataError, UsageError
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ DATASETS: Mapping[str, Source] = MappingProxyType(
             Source("gabors", 3, len(CLASS_NAMES), None, "built in; rendered exactly at any size"),
             Source("cifar10", 3, 10, 32, "torchvision's files in the data folder, or downloaded"),
             Source("mnist", 1, 10, 28, "torchvision's files in the data folder, or downloaded"),
-            Source("parquet:DIR", None, None, None, "train*.parquet and test*.parquet in the Hugging Face layout"),
+            Source("parquet:DIR", None, None, None, "train*.parquet, test*.parquet in the Hugging Face layout"),
             Source("folder:DIR", None, None, None, "image files in train/CLASS/ and test/CLASS/"),
             Source("tones", 1, len(PAIRS), None, "built in; exact at any number of steps", 1, 256, (128, 512)),
             Source("smnist", 1, 10, 784, "pixels of mnist in their order", 1, 784, (196, 392)),
@@ -70,6 +71,10 @@ def source_of(name: str) -> Source | None:
     return next((source for source in DATASETS.values() if source.name.partition(":")[0] == kind), None)
 
 
+FILES = {"parquet": parquet, "folder": image_folder}
+"""What reads DIR of a data set made of image files."""
+
+
 def dims_of(name: str) -> int | None:
     """Axes of what a data set of a name holds, 2 for images and 1 for sequences; None for an unknown name."""
     source = source_of(name)
@@ -81,6 +86,16 @@ def usual(name: str) -> Source:
     return source_of(name) or DATASETS["gabors"]
 
 
+MOST_PROCESSES, MOST_BYTES = 1024, 1 << 50
+
+
+def require_reading(workers: int | None, cache: int | None) -> None:
+    """Raise ArgumentError for numbers of processes or bytes that no machine has."""
+    for field, value, most in (("workers", workers, MOST_PROCESSES), ("cache", cache, MOST_BYTES)):
+        if value is not None and not 0 <= value <= most:
+            raise ArgumentError(field, f"must be from 0 to {most:,}", value)
+
+
 def load(
     name: str,
     *,
@@ -88,6 +103,10 @@ def load(
     download: bool = False,
     limit: int | None = None,
     resample: Resample = "decimate",
+    classes: str | Path | None = None,
+    skip_damaged: bool = False,
+    workers: int | None = None,
+    cache: int | None = None,
 ) -> Dataset:
     """The data set of a name.
 
@@ -97,17 +116,32 @@ def load(
         download: let torchvision fetch what is missing there.
         limit: N keeps at most N training and N test images, and max(1, N // 10) for validation.
         resample: how sequences come to another number of steps, see `restool.data.rates`.
+        classes: of image files, the order of classes in a model's outputs: a text file with a name a line, or
+            "imagenet" for its 1,000 synsets; by default `classes.txt` in DIR, and else the order of the data set.
+        skip_damaged: leave out image files that cannot be decoded, and count them in the data set's notes.
+        workers: processes that decode photographs, which change no byte of them; None for one a core, up to 8.
+        cache: bytes of photographs of one part and size that may rest decoded; None for a quarter of the memory, up to
+            1 GiB. Neither matters where all images are squares of one size, which rest in memory.
 
     Raises:
-        UsageError: if the name is unknown, the limit below 1, or the images break a rule.
+        UsageError: if the name is unknown, the limit below 1, `classes` is given for anything but parquet:DIR and
+            folder:DIR, or the images break a rule.
         MissingDataError: if files are missing or damaged.
     """
     require_limit(limit)
     require_choice("resample", resample, get_args(Resample))
-    return replace(_load(name, data_dir, limit, download=download), resample=resample)
+    require_reading(workers, cache)
+    kind, _, rest = name.partition(":")
+    if kind in FILES and rest:
+        dataset = FILES[kind](_existing(rest), limit, classes=classes, skip_damaged=skip_damaged)
+    elif classes is not None:
+        raise ArgumentError("classes", f"must be left out for {name}, which names its classes itself", str(classes))
+    else:
+        dataset = _load(name, data_dir, limit, download=download, skip_damaged=skip_damaged)
+    return replace(dataset.reading(workers, cache), resample=resample)
 
 
-def _load(name: str, data_dir: str | Path | None, limit: int | None, *, download: bool) -> Dataset:
+def _load(name: str, data_dir: str | Path | None, limit: int | None, *, download: bool, skip_damaged: bool) -> Dataset:
     kind, colon, rest = name.partition(":")
 
     def images(name: Benchmark) -> Dataset:
@@ -120,17 +154,14 @@ def _load(name: str, data_dir: str | Path | None, limit: int | None, *, download
             return tones(limit)
         case "cifar10" | "mnist" if not colon:
             return images(kind)
-        case "parquet" if rest:
-            return parquet(_existing(rest), limit)
-        case "folder" if rest:
-            return image_folder(_existing(rest), limit)
         case "smnist" if not colon:
             return pixel_sequence(name, images("mnist"))
         case "pmnist" if rest or not colon:
             order = permutation(rest or DEFAULT_PERMUTATION)
             return pixel_sequence(kind if rest == DEFAULT_PERMUTATION else name, images("mnist"), order)
         case "scifar10" | "npcifar10" | "npcifar10-per-sample" if rest or not colon:
-            return _of_cifar10(kind, parquet(_existing(rest), limit) if rest else images("cifar10"))
+            stored = parquet(_existing(rest), limit, skip_damaged=skip_damaged) if rest else images("cifar10")
+            return _of_cifar10(kind, stored)
     raise unknown_name("dataset", name, DATASETS)
 
 

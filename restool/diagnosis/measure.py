@@ -83,8 +83,8 @@ class Diagnosis:
         """The loss and its causes in a few sentences."""
         moved = f"{self.model} by {self.protocol} from {self.source} to {self.target} {self.unit}"
         told = f"{moved}: {_points(self.loss)} points, {self.images:,} test {self.noun}s."
-        explained = self.loss.p < SIGNIFICANT and self.loss.mean <= 0
-        why = self._explanation() if explained else ["There is no loss to explain."]
+        lost = self.loss.p < SIGNIFICANT and self.loss.mean <= 0
+        why = self._explanation() if lost else ["There is no loss to explain."]
         return " ".join([told, *why, *self.left_out])
 
     def _explanation(self) -> list[str]:

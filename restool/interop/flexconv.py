@@ -4,20 +4,16 @@ The architecture follows from names and shapes of the tensors. Not in the file, 
 trained at. Left out are the official buffers of a current resolution (`train_length`), which restool does not have.
 """
 
-import pickle
 import re
-import warnings
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from restool.arguments import knobs, require_value
-from restool.errors import MissingDataError, UsageError
+from restool.errors import UsageError
+from restool.interop.state import State, read_state
+from restool.interop.wrappers import unwrapped
 from restool.models.registry import ModelSpec, shell_name
-
-State = dict[str, Tensor]
 
 _RENAMES = [  # (pattern, replacement), all applied in this order
     (r"^cconv1\.", "stem."),
@@ -42,7 +38,7 @@ def read_flexconv(path: str | Path, *, reference_size: int = 16) -> nn.Module:
     """The model of an official FlexConv checkpoint, in evaluation mode.
 
     Args:
-        path: a `.pt` file: a state dict, or a dict that holds one as "model".
+        path: see `restool.interop.state`; wrappers of training scripts are taken off.
         reference_size: pixels of the image side (or steps of the sequence) that it was trained at.
 
     Raises:
@@ -56,11 +52,11 @@ def read_flexconv_spec(path: str | Path, *, reference_size: int) -> tuple[ModelS
     """As `read_flexconv`, with the specification that builds a model of the same shape."""
     require_value("reference_size", reference_size, *knobs(ModelSpec)["reference_size"])
     path = Path(path)
-    state = _load_state(path)
+    state = _official(read_state(path))
     try:
         spec = _identify(state, reference_size)
         model = spec.build()
-        model.load_state_dict(_convert(state, model.state_dict()))
+        model.load_state_dict(renamed(state, model.state_dict()))
     except (KeyError, IndexError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         if isinstance(error, KeyError | IndexError):
@@ -69,23 +65,14 @@ def read_flexconv_spec(path: str | Path, *, reference_size: int) -> tuple[ModelS
     return spec, model.eval()
 
 
-def _load_state(path: Path) -> State:
-    if not path.is_file():
-        raise MissingDataError(f"no checkpoint at {path}; give the path of an official FlexConv .pt file")
-    try:
-        with warnings.catch_warnings(action="ignore"):  # torch speaks of pickle protocols; the error below says it all
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    # garbage can end torch's reader in any exception; only a class or function it will not call means pickle code
-    except Exception as error:
-        if not (isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower()):
-            raise MissingDataError(f"{path.name} is damaged or no torch file; copy it again") from error
-        raise UsageError(
-            f"{path.name} needs pickle code to load, which restool never runs; save its state_dict and import that"
-        ) from error
-    state = content.get("model", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError(f"{path.name} holds no state dict; save model.state_dict() and import that")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+def is_official(state: State) -> bool:
+    """Whether tensors have the names of the official code."""
+    return "out_layer.weight" in state or "finallyr.weight" in state
+
+
+def _official(state: State) -> State:
+    """The tensors out of their wrappers, or as they are where no official ones are in there."""
+    return next(filter(is_official, unwrapped(state)), state)
 
 
 def _identify(state: State, reference_size: int) -> ModelSpec:
@@ -123,8 +110,8 @@ def _input_channels(state: State, first: str, *, outputs: int) -> int:
     return len(state[f"{first}Kernel.{last}.bias"]) // outputs
 
 
-def _convert(state: State, wanted: State) -> State:
-    """Official tensors under restool's names, reshaped where a 1x1 convolution is a linear layer here."""
+def renamed(state: State, wanted: State) -> State:
+    """Official tensors under the names of ours, reshaped where a 1x1 convolution is a linear layer here."""
     converted: State = {}
     for key, value in state.items():
         if _LEFT_OUT.search(key):

@@ -5,14 +5,15 @@
     MODULE:FACTORY                     a function or class of the user's own
 
 What follows `?` goes to the library's constructor: Python literals, a bare word is a string. Weights are untrained,
-unless timm is asked for others by `?pretrained=True`. Vision transformers resample their position embeddings to the
-grid of every image that they get; the stored embeddings stay those of the training size.
+unless timm is asked for others by `?pretrained=True`, or torchvision by `?weights=DEFAULT`. Vision transformers
+resample their position embeddings to the grid of every image that they get; the stored embeddings stay those of the
+training size. GoogLeNet and Inception are built without auxiliary heads, which serve training alone.
 
-A factory gets those of the keyword arguments classes, channels and reference_size that it accepts, and no others: its
-name is stored in checkpoints, and a foreign checkpoint must not choose what a function is called with.
+A factory gets classes, channels and the training size by those of their names that it accepts (`ARGUMENTS`), and no
+others: its name is stored in checkpoints, and a foreign checkpoint must not choose what a function is called with.
 """
 
-import ast
+import contextlib
 import importlib
 import inspect
 import os
@@ -23,12 +24,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from restool.arguments import nearest
 from restool.errors import UsageError
+from restool.models.names import INCEPTIONS, library_name
+from restool.models.outputs import give_logits, take_contiguous
+from restool.models.pretrained import put_torchvision_weights, torchvision_weights
 
 Maker = Callable[[int, int, int], Any]
 """(classes, channels, reference_size) -> what the library or the factory gives."""
+
+ARGUMENTS = (
+    ("classes", "num_classes", "n_classes"),
+    ("channels", "in_channels", "in_chans"),
+    ("reference_size", "img_size", "image_size"),
+)
+"""What a factory may call each of the three."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +60,8 @@ class ExternalModel:
     def __call__(self, classes: int, channels: int, reference_size: int) -> nn.Module:
         """A freshly initialised model; UsageError says why there is none."""
         try:
-            model = self.make(classes, channels, reference_size)
+            with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+                model = self.make(classes, channels, reference_size)
         except Exception as error:
             raise UsageError(
                 f"{self.source} cannot build {self.name} for {classes} classes, {channels} channels and "
@@ -56,6 +69,11 @@ class ExternalModel:
             ) from error
         if not isinstance(model, nn.Module):
             raise UsageError(f"{self.name} must give a torch.nn.Module, but gave a {type(model).__name__}")
+        if any(is_lazy(value) for value in model.state_dict().values()):
+            raise UsageError(f"{self.name} has lazy layers without a shape; call it on one image where it is built")
+        if self.source not in _LIBRARIES:
+            take_contiguous(model)
+        give_logits(model)
         return model
 
 
@@ -65,14 +83,13 @@ def find_external(name: str) -> ExternalModel | None:
     Raises:
         UsageError: there is no such library, model, module or factory, or its options cannot be read.
     """
-    prefix, colon, rest = name.partition(":")
+    module, colon, attribute = name.partition(":")
     if not colon:
         return None
-    if prefix not in _LIBRARIES:
-        module, _, attribute = name.partition(":")
+    found = library_name(name)
+    if found is None:
         return ExternalModel(name=name, source=module, make=_factory(module, attribute))
-    model, _, options = rest.partition("?")
-    return ExternalModel(name=name, source=prefix, make=_LIBRARIES[prefix](model, _parse_options(name, options)))
+    return ExternalModel(name=name, source=found.library, make=_LIBRARIES[found.library](found.model, found.options))
 
 
 def in_one_line(error: Exception) -> str:
@@ -84,13 +101,19 @@ def _torchvision(model: str, options: dict[str, Any]) -> Maker:
     from torchvision import models
 
     _require_known("torchvision", model, models.list_models(module=models))
-    _reject_reserved(options, "num_classes", "image_size", "weights")
+    _reject_reserved(options, "num_classes", "image_size")
+    named = options.pop("weights", None)
+    weights = torchvision_weights(model, named) if named else None
+    if model in INCEPTIONS:  # torchvision warns where `init_weights` is not said
+        options = {"aux_logits": False, "init_weights": True, "transform_input": weights is not None, **options}
 
     def make(classes: int, channels: int, reference_size: int) -> nn.Module:
         size = {"image_size": reference_size} if model.startswith("vit_") else {}
         built = models.get_model(model, weights=None, num_classes=classes, **size, **options)
         if channels != 3:
             _replace_first_convolution(built, channels)
+        if weights is not None:
+            put_torchvision_weights(built, model, weights)
         if not isinstance(built, models.VisionTransformer):
             return built
         from restool.models.positions import ResampledPositions
@@ -139,7 +162,8 @@ def import_attribute(module: str, attribute: str) -> Any:
     """What a module holds under a name, also one in the working folder; raises what its import raises."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # unlike `python -m restool`, the command `restool` does not look there
-    return getattr(importlib.import_module(module), attribute)
+    with contextlib.redirect_stdout(sys.stderr):
+        return getattr(importlib.import_module(module), attribute)
 
 
 def _factory(module: str, attribute: str) -> Maker:
@@ -156,27 +180,14 @@ def _factory(module: str, attribute: str) -> Maker:
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted)
     taken = {parameter.name for parameter in accepted}
 
-    def make(classes: int, channels: int, reference_size: int) -> Any:
-        shape = {"classes": classes, "channels": channels, "reference_size": reference_size}
-        return factory(**{key: value for key, value in shape.items() if takes_all or key in taken})
+    def make(*shape: int) -> Any:
+        given: dict[str, int] = {}
+        for names, value in zip(ARGUMENTS, shape, strict=True):
+            called = taken.intersection(names) or (names[:1] if takes_all else ())
+            given |= dict.fromkeys(called, value)
+        return factory(**given)
 
     return make
-
-
-def _parse_options(name: str, text: str) -> dict[str, Any]:
-    try:
-        call = ast.parse(f"f({text})", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args or not all(keyword.arg for keyword in call.keywords):
-            raise ValueError
-        return {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError) as error:
-        raise UsageError(
-            f"what follows ? must be KEY=VALUE,... with Python literals or words, as in ?patch_size=4, but got {name}"
-        ) from error
-
-
-def _literal(node: ast.expr) -> Any:
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
 
 
 def _require_known(library: str, model: str, known: Sequence[str]) -> None:

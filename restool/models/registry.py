@@ -7,7 +7,7 @@ Beside the listed names, `flexnet[STEM,WIDTH,...]` and `flextcn[WIDTH,...]`, eac
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal
 
@@ -19,6 +19,7 @@ from restool.models.dcn import DCN
 from restool.models.external import find_external
 from restool.models.flexnet import FlexNet
 from restool.models.layers import LAYER_KINDS
+from restool.models.names import blank_name
 from restool.models.njet import NJetAllCNN, njet_resnet
 from restool.models.resnet import CIFARResNet
 from restool.models.sequences import SYSTEMS
@@ -109,6 +110,10 @@ class ModelSpec:
     def build(self) -> nn.Module:
         """A freshly initialised model; an unknown name raises UsageError with the nearest known one."""
         return find_model(self.name).build(self.classes, self.channels, self.reference_size)
+
+    def blank(self) -> nn.Module:
+        """The same without trained weights of a library, which are neither fetched nor loaded."""
+        return replace(self, name=blank_name(self.name)).build()
 
 
 def build_model(name: str, *, classes: int = 10, channels: int = 3, reference_size: int = 16) -> nn.Module:

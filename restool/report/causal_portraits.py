@@ -17,6 +17,8 @@ PADDED = 4
 """Spectra are over so many times the samples."""
 LEAST = 1e-6
 """Shares of energy, and of the peak of a spectrum, are shown down to this one."""
+TINY = np.finfo(float).tiny
+"""A kernel that is 0 in the half precision of a file has no peak."""
 FAINT = (0.55, 0.3)
 """Opacity of the second and third kernel."""
 
@@ -61,7 +63,7 @@ def spectrum(portrait: Portrait) -> tuple[np.ndarray, np.ndarray]:
     nearest = np.rint(np.interp(np.fft.rfftfreq(points, portrait.spacing), portrait.frequencies, bands)).astype(int)
     highest = np.zeros(len(bands))
     np.maximum.at(highest, nearest, power)
-    return portrait.frequencies, np.maximum(highest / power.max(), LEAST / 2)
+    return portrait.frequencies, np.maximum(highest / max(power.max(), TINY), LEAST / 2)
 
 
 def _draw_kernels(ax: Axes, portrait: Portrait, source: int) -> None:

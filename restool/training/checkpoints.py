@@ -15,9 +15,11 @@ from restool.errors import MissingDataError, RestoolError, UsageError
 from restool.files import write_atomically
 from restool.models import ModelSpec
 from restool.models.norms import keep_sets, kept_sizes
+from restool.records import CHECKPOINTS
 
 CHECKPOINT_FORMAT = 1
 """This number is raised when an older restool could not read what a newer one writes."""
+_TAKEN = "`restool sweep` takes other files as `weights` of a named model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +59,25 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "history": checkpoint.history,
         "facts": checkpoint.facts,
     }
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomically(path, save(plain, metadata={"restool": json.dumps(header)}))
+    write_atomically(path, packed(tensors, {"restool": json.dumps(header)}))
+
+
+def packed(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
+    """Tensors as a safetensors file has them; those that share memory, as tied weights do, are stored under each name.
+
+    Raises:
+        TypeError: something is no tensor, such as the extra state of a module.
+    """
+    plain: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} is a {type(value).__name__} and no tensor")
+        tensor = value.detach().cpu().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        plain[name] = tensor.clone() if memory in seen else tensor
+        seen.add(memory)
+    return save(plain, metadata=metadata)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -76,17 +95,26 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             text = (file.metadata() or {}).get("restool")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a method, not a dict)
     except (SafetensorError, OSError) as error:
-        raise MissingDataError(
-            f"{path.name} is damaged or no safetensors file; delete it, then train or import it again"
-        ) from error
+        raise _unreadable(path) from error
     if text is None:
-        raise UsageError(f"{path.name} was not written by restool; a foreign checkpoint is read with `restool import`")
+        raise UsageError(f"{path.name} was not written by restool; {_TAKEN}")
     try:
         return _parse(path, json.loads(text), tensors)
     except RestoolError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MissingDataError(f"{path.name} has a damaged header; delete it, then train or import it again") from error
+
+
+def _unreadable(path: Path) -> MissingDataError:
+    """What is said of a file of restool's own folders, of a torch file, and of any other file of a user's."""
+    if path.parent.name == CHECKPOINTS:
+        mend = "is damaged or no safetensors file; delete it, then train or import it again"
+    elif path.suffix in (".pt", ".pth", ".bin"):
+        mend = f"is no checkpoint of restool; {_TAKEN}"
+    else:
+        mend = "is damaged or no safetensors file; copy, train or import it again"
+    return MissingDataError(f"{path.name} {mend}")
 
 
 def _parse(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
@@ -116,7 +144,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn
         UsageError: the shapes do not fit the named model; and as `load_checkpoint`.
     """
     checkpoint = load_checkpoint(path)
-    model = checkpoint.spec.build()
+    model = checkpoint.spec.blank()
     keep_sets(model, kept_sizes(checkpoint.model))
     try:
         model.load_state_dict(checkpoint.model)

@@ -95,7 +95,7 @@ def train(
             at several sizes, it keeps statistics for each (see `restool.models.norms`).
         batches: training images, already at the sizes to train at, of which `size` is one.
         recipe: how to train.
-        epochs: passes over the images; 0 trains nothing.
+        epochs: passes over the images; 0 trains nothing, and the checkpoint holds the model as it came.
         spec: builds `model`, for the checkpoint.
         size: pixels of the image side that the model is trained for, for the aliasing penalty.
         seed: of the run.
@@ -133,6 +133,8 @@ def train(
             state: dict[str, Any] = {"model": model.state_dict(), "optimizer": moments, "facts": facts or {}}
             save_checkpoint(checkpoint, Checkpoint(spec=spec, epoch=epoch + 1, history=history, **state))
         watch.epoch(figures)
+    if checkpoint is not None and not checkpoint.exists():
+        save_checkpoint(checkpoint, Checkpoint(spec=spec, model=model.state_dict(), facts=facts or {}))
     model.eval()
     return history
 

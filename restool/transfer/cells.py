@@ -3,14 +3,17 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from restool.data import Dataset
 from restool.data.views import WHOLE, View
+from restool.interop.weights import hash_of
 from restool.recipe import Recipe
 from restool.records import RECORD_FORMAT
 from restool.transfer.config import StudyConfig
-from restool.transfer.protocols import FINETUNE, SOURCE
+from restool.transfer.preparation import other_views
+from restool.transfer.protocols import FINETUNE, SOURCE, possible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +21,9 @@ class SourceRun:
     """One trained model. `data` is the fingerprint of the images, so a changed data set is another run.
 
     `source` is the size that the model is trained for; some of the batches may have `smaller` sizes. `resample` is how
-    sequences come to another number of steps; images have None. `shown` is what a record says of how images come to a
-    size, and of what training does to them at random: nothing where both are those of the first records.
+    sequences come to another number of steps; images have None. `weights` is the hash of the file that training starts
+    from, but for the head if that is new. `shown` is what a record says of how images come to a size, are normalised
+    and are changed at random in training: nothing where all is as in the first records.
     """
 
     model: str
@@ -32,6 +36,8 @@ class SourceRun:
     recipe: Recipe
     smaller: tuple[int, ...] = ()
     resample: str | None = None
+    weights: str | None = None
+    new_head: bool = False
     shown: tuple[tuple[str, Any], ...] = ()
 
     @property
@@ -65,7 +71,9 @@ class SourceRun:
             **recipe,
             **({"train_sizes": self.trained_at} if self.smaller else {}),
             **({"unit": self.unit, "resample": self.resample} if self.resample else {}),
-            **dict(self.shown),
+            **({"weights": self.weights} if self.weights else {}),
+            **({"new_head": True} if self.new_head else {}),
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in self.shown},
         }
 
     @property
@@ -135,7 +143,9 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
         dataset: of `StudyConfig.shown`.
     """
     cells = []
-    others = config.other_views(dataset)
+    weights = None if config.weights is None else hash_of(Path(config.weights))
+    others = other_views(config, dataset)
+    zero_shot = possible(config.zero_shot, dataset) if config.protocols == "all" else config.zero_shot
     for seed in config.seeds:
         for train in config.train:
             *smaller, source = (train,) if isinstance(train, int) else train
@@ -150,15 +160,15 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 recipe=config.recipe,
                 smaller=tuple(smaller),
                 resample=dataset.resample if dataset.dims == 1 else None,
+                weights=weights,
+                new_head=config.new_head,
                 shown=tuple(dataset.chosen.items()),
             )
             cells.append(Cell(run=run, target=source, protocol=SOURCE.name))
-            cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in config.zero_shot]
+            cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in zero_shot]
             for view in others:
                 cells.append(Cell(run=run, target=source, protocol=SOURCE.name, view=view))
-                cells += [
-                    Cell(run=run, target=t, protocol=name, view=view) for t in config.test for name in config.zero_shot
-                ]
+                cells += [Cell(run=run, target=t, protocol=name, view=view) for t in config.test for name in zero_shot]
             if config.finetune_epochs:
                 cells += [
                     Cell(run=run, target=target, protocol=FINETUNE.name, finetune_epochs=config.finetune_epochs)

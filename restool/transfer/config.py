@@ -1,9 +1,11 @@
 """What a study is: every choice that decides its results, checked before anything is read or written."""
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import torch
@@ -11,10 +13,11 @@ from torch import nn
 
 from restool.aliasing import penalty
 from restool.arguments import LARGEST_SEED, LARGEST_SIZE, MOST_EPOCHS, SMALLEST_SIZE, Knob, check_knobs, require_choice
-from restool.data import Augment, Dataset, Resample, dims_of, require_limit, usual
-from restool.data.views import View, ViewChoices
+from restool.data import Augment, Resample, dims_of, require_limit, usual
+from restool.data.views import ViewChoices
 from restool.errors import ArgumentError, UsageError
 from restool.models import ModelSpec
+from restool.models.names import comes_trained
 from restool.recipe import Recipe
 from restool.transfer.dims import require_dims
 from restool.transfer.protocols import FINETUNE, SOURCE, applicable, refusal, resolve_protocol, starting_protocol
@@ -36,7 +39,7 @@ class StudyConfig:
             is trained for the largest and shown images of every one of them; None for what is usual for the data set.
         test: target resolutions, likewise; None for the usual one.
         seeds: one source model each.
-        epochs: of training at a source; None for the data set's default.
+        epochs: of training at a source; None for the data set's default, or none for a model that comes trained.
         finetune_epochs: of training on at every target; 0 for none.
         protocols: names of zero-shot protocols; "all" that apply to the model, or "start", the one that
             fine-tuning starts from.
@@ -44,6 +47,11 @@ class StudyConfig:
         resample: how sequences come to another number of steps, see `restool.data.rates`; images do not ask.
         views: how images come to a size; the first of several is for training and the source, all are tested.
         augment: what training does to images at random; None for what the data set allows.
+        weights: file that a source model starts from instead of a draw, see `restool.interop.state`.
+        new_head: the model's last layer, whose shape depends on the classes, is drawn all the same.
+        mean: of grey levels in [0, 1], for every channel or for each; None for that of the trained model, or the data
+            set's where nothing says how a model was trained.
+        std: likewise.
         recipe: how source models are trained, and trained on.
         zero_shot: names of the zero-shot protocols that `protocols` comes to.
 
@@ -63,6 +71,10 @@ class StudyConfig:
     resample: Resample = "decimate"
     views: ViewChoices = ViewChoices()
     augment: Augment | None = None
+    weights: str | Path | None = None
+    new_head: bool = False
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
     recipe: Recipe = Recipe()
     zero_shot: tuple[str, ...] = field(init=False)
 
@@ -83,6 +95,7 @@ class StudyConfig:
             object.__setattr__(self, name, _distinct(name, getattr(self, name), least, most, noun))
         check_knobs(self)
         require_limit(self.limit)
+        self._check_start()
         if not isinstance(self.protocols, str):
             object.__setattr__(self, "protocols", tuple(dict.fromkeys(self.protocols)))
         elif self.protocols not in ("all", "start"):
@@ -96,35 +109,27 @@ class StudyConfig:
 
     @property
     def source_epochs(self) -> int:
-        """Epochs of training at a source, the data set's default where none were asked for."""
-        return DEFAULT_EPOCHS.get(self.dataset, OFFICIAL_EPOCHS) if self.epochs is None else self.epochs
+        """Epochs of training at a source, the default where none were asked for."""
+        usual = 0 if self.comes_trained else DEFAULT_EPOCHS.get(self.dataset, OFFICIAL_EPOCHS)
+        return usual if self.epochs is None else self.epochs
 
-    def shown(self, dataset: Dataset) -> Dataset:
-        """The data set as it is trained on and, but for `other_views`, tested.
+    @property
+    def comes_trained(self) -> bool:
+        """Whether a source model starts from weights that were trained elsewhere."""
+        return self.weights is not None or comes_trained(self.model)
 
-        Raises:
-            UsageError: views or augmentation are asked of sequences, or views of what is rendered at every size.
-        """
-        if self.augment is not None and dataset.dims == 1:
-            raise ArgumentError("augment", "must be left out for sequences", self.augment)
-        if dataset.view is None and self.views:
-            kind = "sequences" if dataset.dims == 1 else "images that are rendered at every size"
-            raise UsageError(f"`crop_ratio`, `fit`, `antialias` and filters must be left out for {kind}")
-        augment = self.augment or dataset.augment
-        told = {"augment": augment} if dataset.photographs or augment != dataset.augment else {}
-        if dataset.view is None:
-            return replace(dataset, augment=augment, chosen=told)
-        view = self.views.views(dataset.view)[0]
-        return replace(
-            dataset,
-            view=view,
-            augment=augment,
-            chosen=view.fields(None if dataset.photographs else dataset.view) | told,
-        )
-
-    def other_views(self, dataset: Dataset) -> tuple[View, ...]:
-        """Further ways in which test images of `shown` come to a size."""
-        return () if dataset.view is None else self.views.views(dataset.view)[1:]
+    def _check_start(self) -> None:
+        if not isinstance(self.weights, str | Path | None):
+            raise ArgumentError("weights", "must be the path of a file", self.weights)
+        if self.weights is not None:
+            object.__setattr__(self, "weights", Path(self.weights))
+        elif self.new_head:
+            raise UsageError("`new_head` needs `weights`, whose head it replaces")
+        if self.new_head and not self.source_epochs and not self.finetune_epochs:
+            raise UsageError("`new_head` must be trained, but `epochs` is 0; give it at least 1")
+        for name in ("mean", "std"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _of_channels(name, getattr(self, name)))
 
     def _check_dims(self) -> None:
         """Refuse a model of images for sequences, the other way round, and what sequences have no meaning for."""
@@ -143,7 +148,7 @@ class StudyConfig:
                 rule = "must be zero-shot protocols"
                 raise ArgumentError("protocols", rule, name, "fine-tuning is asked for by `finetune_epochs`")
         with torch.random.fork_rng(devices=[]):
-            model = ModelSpec(self.model, reference_size=self.sources[0]).build()
+            model = ModelSpec(self.model, reference_size=self.sources[0]).blank()
         self._check_penalty(model)
         if self.protocols == "all":
             return tuple(applicable(model))
@@ -161,6 +166,16 @@ class StudyConfig:
             penalty(model, self.sources[0], self.recipe.alias_penalty)
         except ValueError as error:
             raise UsageError(f"`alias_penalty` does not apply to {self.model}: {error}; use none") from error
+
+
+def _of_channels(name: str, values: Any) -> tuple[float, ...]:
+    """Numbers, for every channel or for each; ArgumentError for those that no image has."""
+    found = tuple(values) if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
+    if not found or not all(isinstance(value, Real) and math.isfinite(value) for value in found):
+        raise ArgumentError(name, "must hold numbers, one or one for each channel", values)
+    if name == "std" and min(found) <= 0:
+        raise ArgumentError(name, "must hold numbers above 0", values)
+    return tuple(float(value) for value in found)
 
 
 def _train_sizes(train: Any) -> tuple[int | tuple[int, ...], ...]:

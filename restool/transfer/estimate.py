@@ -27,7 +27,7 @@ def estimate_seconds(study: Study) -> float:
     passes: dict[tuple[str, int, int], float] = {}
     total = 0.0
     for run in dict.fromkeys(cell.run for cell in missing):
-        if not study.folder.checkpoint(run.key).exists():
+        if run.epochs and not study.folder.checkpoint(run.key).exists():
             seconds = sum(_source_step_seconds(study, size, steps) for size in run.sizes) / len(run.sizes)
             total += run.epochs * _steps(study) * seconds
     for cell in missing:
@@ -80,7 +80,7 @@ def _pass_seconds(study: Study, cell: Cell) -> float:
 
 def _example(study: Study, reference_size: int, size: int, batch: int) -> tuple[nn.Module, torch.Tensor]:
     dataset: Dataset = study.dataset
-    model = study.trainer.spec(study.config.model, reference_size).build().to(study.device)
+    model = study.trainer.spec(study.config.model, reference_size).blank().to(study.device)
     return model, torch.zeros(batch, dataset.channels, *[size] * dataset.dims, device=study.device)
 
 

@@ -15,7 +15,7 @@ from restool.report.columns import spelt
 from restool.transfer.cache import KernelCache
 from restool.transfer.dims import require_dims, require_resampled
 from restool.transfer.fitting import require_size
-from restool.transfer.protocols import SOURCE, Protocol, applicable, resolve_protocol
+from restool.transfer.protocols import SOURCE, Protocol, applicable, possible, resolve_protocol
 
 EVALUATION_BATCH = 100
 """Models are tested on so many images at a time."""
@@ -119,7 +119,7 @@ def evaluate_model(
         spec: of the model.
         dataset: with the model's channels and classes.
         targets: sizes in pixels.
-        protocols: names; None for all that apply.
+        protocols: names; None for all that apply and have their images.
         device: to compute on.
         step: called after the source, and after every protocol and target.
 
@@ -137,7 +137,7 @@ def evaluate_model(
     own = correct_by(SOURCE, model, spec, dataset, spec.reference_size, device=device, kernels=kernels)
     rows = [_row(SOURCE.name, spec.reference_size, own)]
     step()
-    for name in applicable(model) if protocols is None else protocols:
+    for name in possible(applicable(model), dataset) if protocols is None else protocols:
         protocol = resolve_protocol(name)
         if protocol.trains:
             raise UsageError(f"{name} trains the model, which an evaluation does not")

@@ -37,6 +37,9 @@ class Progress(Interface):
     def failed(self, text: str, error: Exception) -> None:
         """A cell has failed; the study goes on."""
 
+    def noted(self, text: str) -> None:
+        """Something about the data that may surprise."""
+
 
 class Bar:
     """On a terminal. The bar of a training stays on the screen; that of a test, which has no epochs, goes away.
@@ -170,6 +173,10 @@ class ProgressBars:
         """One line for a failed cell."""
         tqdm.write(f"restool: failed: {text}: {self.tell(error).splitlines()[0]}", file=sys.stderr)
 
+    def noted(self, text: str) -> None:
+        """One line."""
+        print(f"restool: {text}", file=sys.stderr)
+
     def _line_is_due(self) -> bool:
         due = time.monotonic() >= self._next_line
         if due:
@@ -192,7 +199,7 @@ class Limited:
         if not minutes > 0:
             raise ArgumentError("time_limit", "must be above 0 minutes", minutes)
         self.progress, self.deadline = progress, time.monotonic() + 60 * minutes
-        self.at, self.waiting, self.failed = progress.at, progress.waiting, progress.failed
+        self.at, self.waiting, self.failed, self.noted = progress.at, progress.waiting, progress.failed, progress.noted
 
     @contextmanager
     def activity(self, text: str, steps: int, done: int = 0) -> Iterator[Watch]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from restool.arguments import unknown_name
+from restool.data import Dataset
 from restool.errors import UsageError
 from restool.models.norms import keep_sets, put_nearest
 from restool.modules import layers, with_layers
@@ -237,6 +238,11 @@ def resolve_protocol(name: str) -> Protocol:
 def applicable(model: nn.Module) -> list[str]:
     """Names of the zero-shot protocols that apply to a model, in the order tables show them."""
     return [name for name, protocol in PROTOCOLS.items() if protocol.applies(model)]
+
+
+def possible(names: Iterable[str], dataset: Dataset) -> list[str]:
+    """Those of the protocols that a data set has images for: a test part alone recalibrates no batch norm."""
+    return [name for name in names if dataset.counts["train"] or not resolve_protocol(name).recalibrates]
 
 
 def refusal(protocol: str, model: nn.Module, called: str = "this model") -> str:

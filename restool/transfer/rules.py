@@ -3,8 +3,10 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 from restool.correlation import FactoredKernel
 from restool.nn import ContinuousConv, Rescalable, WideConv2d, resample_causal, resample_kernel
@@ -48,6 +50,7 @@ def is_spatial(layer: nn.Module) -> bool:
     return (
         isinstance(layer, nn.Conv2d)
         and type(layer).forward in (nn.Conv2d.forward, WideConv2d.forward)  # others change the weights before use
+        and not layer._forward_pre_hooks  # which may do so too, as `torch.nn.utils.spectral_norm` does
         and max(layer.kernel_size) > 1
         and all(k % 2 == 1 for k in layer.kernel_size)
         and tuple(layer.padding) == tuple(k // 2 for k in layer.kernel_size)
@@ -93,12 +96,24 @@ def interpolated_by(filter_: Filter) -> Rule:
         assert isinstance(layer, nn.Conv2d)
         kernel = resample_kernel(layer.weight.detach(), move.scale, filter_)
         taps = (kernel.shape[2], kernel.shape[3])
-        replacement = copy.deepcopy(layer)  # of its own class, which may choose how to convolve
+        if parametrize.is_parametrized(layer):  # a copy would share the class that computes its weights
+            replacement = _plain(layer)
+        else:
+            replacement = copy.deepcopy(layer)  # of its own class, which may choose how to convolve
         replacement.weight = nn.Parameter(kernel, requires_grad=False)
         replacement.kernel_size, replacement.padding = taps, (taps[0] // 2, taps[1] // 2)
         return replacement
 
     return rule
+
+
+def _plain(layer: nn.Conv2d) -> nn.Conv2d:
+    """A convolution with the bias of another and weights to come."""
+    shape: dict[str, Any] = {"stride": layer.stride, "groups": layer.groups, "bias": layer.bias is not None}
+    plain = nn.Conv2d(layer.in_channels, layer.out_channels, 1, **shape).to(layer.weight.device)
+    if layer.bias is not None:
+        plain.bias = nn.Parameter(layer.bias.detach().clone(), requires_grad=False)
+    return plain
 
 
 def requery(layer: ContinuousConv, size: tuple[int, ...], scale: float) -> FactoredKernel:

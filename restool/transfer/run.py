@@ -72,13 +72,22 @@ class TrainingResult:
     rows: list[dict[str, Any]]
 
 
-class Place(TypedDict, total=False):
+class Reading(TypedDict, total=False):
+    """Where images are and how they are read: arguments of `restool.data.load`."""
+
+    data_dir: str | Path | None
+    download: bool
+    classes: str | Path | None
+    skip_damaged: bool
+    workers: int | None
+    cache: int | None
+
+
+class Place(Reading, total=False):
     """Where and how to run: the arguments of `open_study` that decide no result beyond rounding."""
 
     device: DeviceName
     method: Method
-    data_dir: str | Path | None
-    download: bool
     keep_logits: bool
     time_limit: float | None
     progress: Progress | None
@@ -90,11 +99,10 @@ def open_study(
     *,
     device: DeviceName = "auto",
     method: Method = "auto",
-    data_dir: str | Path | None = None,
-    download: bool = False,
     keep_logits: bool = False,
     time_limit: float | None = None,
     progress: Progress | None = None,
+    **reading: Unpack[Reading],
 ) -> Study:
     """Check everything and read the data; nothing is written yet.
 
@@ -103,11 +111,10 @@ def open_study(
         out: results folder. What it holds is not done again.
         device: "auto" takes a GPU where there is one.
         method: how continuous layers convolve; results agree to rounding.
-        data_dir: folder with torchvision's files of cifar10 or mnist; "data" by default.
-        download: fetch them if they are missing.
         keep_logits: also write the logits of every cell, for `restool.report.consistency`.
         time_limit: stop by `TimeLimitReached` after so many minutes.
         progress: told of everything; None for bars on stderr.
+        **reading: data_dir, download, classes, skip_damaged, workers and cache, see `restool.data.load`.
 
     Raises:
         UsageError: an argument that breaks a rule, or a model that does not take the images.
@@ -117,8 +124,9 @@ def open_study(
     progress = ProgressBars() if progress is None else progress
     progress = progress if time_limit is None else Limited(progress, time_limit)
     chosen, folder = choose_device(device), ResultsFolder(Path(out))
-    dataset = load(config.dataset, data_dir=data_dir, download=download, limit=config.limit, resample=config.resample)
-    dataset = config.shown(dataset)
+    dataset = load(config.dataset, limit=config.limit, resample=config.resample, **reading)
+    for note in dataset.notes:
+        progress.noted(f"{dataset.name}: {note}")
     require_fitting(config, dataset)
     return Study(config, dataset, folder, device=chosen, method=method, progress=progress, keep_logits=keep_logits)
 
@@ -131,7 +139,7 @@ def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> Sweep
     Args:
         config: what to measure.
         out: results folder, created.
-        **place: device, method, data_dir, download, keep_logits, time_limit and progress, as in `open_study`; a run
+        **place: device, method, keep_logits, time_limit, progress and how images are read, as in `open_study`; a run
             out of time ends without an error.
 
     Returns:
@@ -168,5 +176,5 @@ def train_sources(config: StudyConfig, out: str | Path, **place: Unpack[Place]) 
         stored = load_checkpoint(path) if path.exists() else None
         if stored is not None and stored.epoch == run.epochs:
             told = {"source": run.source, "unit": run.unit, "seed": run.seed}
-            rows.append({"checkpoint": str(path), **told, **stored.history[-1]})
+            rows.append({"checkpoint": str(path), **told, **(stored.history[-1] if stored.history else {})})
     return TrainingResult(study.runs, failed, timed_out, rows)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from restool.transfer.cells import Cell, SourceRun, plan
 from restool.transfer.config import StudyConfig
 from restool.transfer.evaluate import EVALUATION_BATCH, calibration_images, predictions
 from restool.transfer.figures import cost_figures, output_figures, peak_memory, start_peak_memory
+from restool.transfer.preparation import prepared
 from restool.transfer.progress import Progress
 from restool.transfer.protocols import FINETUNE, SOURCE, resolve_protocol
 from restool.transfer.provenance import environment
@@ -53,11 +55,13 @@ class Study:
         keep_logits: bool = False,
     ) -> None:
         self.keep_logits = keep_logits
-        self.config, self.dataset, self.folder, self.device, self.progress = config, dataset, folder, device, progress
+        self.config, self.folder, self.device, self.progress = config, folder, device, progress
+        self.dataset = dataset = prepared(config, dataset)
         self.cells = plan(config, dataset)
         self._places = {cell: number for number, cell in enumerate(self.cells, start=1)}
         self.failed: list[Cell] = []
-        self.trainer = Trainer(dataset, folder, device=device, method=method, progress=progress)
+        weights = None if config.weights is None else Path(config.weights)
+        self.trainer = Trainer(dataset, folder, device=device, method=method, progress=progress, weights=weights)
         self.kernels = KernelCache()
         self._own: tuple[SourceRun, Tensor] | None = None
         self.environment = environment(device)  # of the code as it was when it was read

@@ -2,12 +2,15 @@
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from restool.correlation import Method
 from restool.data import Batches, Dataset, MixedBatches
+from restool.errors import UsageError
+from restool.interop.weights import put_weights, read_weights
 from restool.models import ModelSpec
 from restool.nn import calibrate, use_method
 from restool.recipe import Recipe
@@ -90,12 +93,20 @@ class Trainer:
         device: to train on.
         method: how continuous layers convolve.
         progress: told of every step.
+        weights: file that the source models start from, or None.
     """
 
     def __init__(
-        self, dataset: Dataset, folder: ResultsFolder, *, device: torch.device, method: Method, progress: Progress
+        self,
+        dataset: Dataset,
+        folder: ResultsFolder,
+        *,
+        device: torch.device,
+        method: Method,
+        progress: Progress,
+        weights: Path | None = None,
     ) -> None:
-        self.dataset, self.folder = dataset, folder
+        self.dataset, self.folder, self.weights = dataset, folder, weights
         self.device, self.method, self.progress = device, method, progress
 
     def spec(self, model: str, source: int) -> ModelSpec:
@@ -111,10 +122,19 @@ class Trainer:
         """
         with self.folder.lock(run.key):
             torch.manual_seed(run.seed)
-            model = self.spec(run.model, run.source).build().to(self.device)
+            spec, begun = self.spec(run.model, run.source), self.folder.checkpoint(run.key).exists()
+            model = (spec.blank() if begun else spec.build()).to(self.device)
+            if self.weights is not None and not begun:
+                self._put_weights(self.weights, model, run)
             use_method(model, self.method)
             calibrate(model, self.device, *_dtypes(run.recipe))
             return self.trained(model, Training.of_source(run))
+
+    def _put_weights(self, path: Path, model: nn.Module, run: SourceRun) -> None:
+        weights = read_weights(path)
+        if weights.hash != run.weights:
+            raise UsageError(f"{weights.name} has changed since this command began; run it again")
+        put_weights(weights, model, self.spec(run.model, run.source), new_head=run.new_head)
 
     def trained(self, model: nn.Module, training: Training) -> Trained:
         """The model itself, trained to the end of a training, from its checkpoint if there is one."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -106,6 +107,15 @@ def test_a_causal_portrait_is_read_as_it_was_written(tmp_path):
     written = pd.read_csv(tmp_path / "kernels.csv", dtype={"layer": str})
     pd.testing.assert_frame_equal(written, rows, atol=1e-6)
     assert list(rows["taps"]) == [found[0].taps[0]] * 2
+
+
+def test_a_kernel_that_half_precision_makes_0_is_drawn_without_a_warning():
+    [portrait] = portraits(nn.Sequential(layer()), SOURCE, TARGET)
+    faint = Portrait.from_plain(replace(portrait, pictures=1e-9 * portrait.pictures).as_plain())
+    assert not faint.pictures.any()
+    _, power = spectrum(faint)
+    assert power.max() < 1e-6
+    assert draw([faint], SOURCE, TARGET).axes
 
 
 def test_the_figure_marks_lags_and_nyquist_frequencies_of_both_grids():

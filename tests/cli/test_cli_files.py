@@ -69,11 +69,11 @@ def data(here):
     ("dataset", "status", "message"),
     [
         ("parquet:nowhere", 4, "nowhere is not a folder; point the dataset at one that exists"),
-        ("parquet:halved", 4, "no test*.parquet in halved or its data folder; put the files there or point at another"),
+        ("parquet:halved", 4, "no test*.parquet or validation*.parquet in halved or its data folder; put the files"),
         ("parquet:cut", 4, "cut/test.parquet cannot be read as parquet; fetch it again"),
         ("parquet:noise", 4, "train.parquet row 0 cannot be decoded as an image; replace it"),
         ("folder:nowhere", 4, "nowhere is not a folder; point the dataset at one that exists"),
-        ("folder:good", 4, "good/train must hold a folder of images for every class, and does not; point at another"),
+        ("folder:good", 4, "good must hold train and test, or a folder of images for every class, and does not; point"),
         ("folder:images", 4, "train/cat/1.png cannot be decoded as an image; replace it"),
         ("folder:sizes", 2, "images must share one size, but test/dog/2.png is 9x9 and train/cat/0.png is 8x8; crop"),
         ("cifar10", 4, "cifar10 is missing or damaged in .; name its folder by --data-dir or fetch it by --download"),
@@ -115,9 +115,9 @@ def checkpoints(here, swept):
     ("name", "status", "message"),
     [
         ("missing", 4, "no checkpoint at missing.safetensors; `restool ls runs` lists those of a results folder"),
-        ("cut", 4, "cut.safetensors is damaged or no safetensors file; delete it, then train or import it again"),
-        ("text", 4, "text.safetensors is damaged or no safetensors file; delete it, then train or import it again"),
-        ("foreign", 2, "foreign.safetensors was not written by restool; a foreign checkpoint is read with `restool im"),
+        ("cut", 4, "cut.safetensors is damaged or no safetensors file; copy, train or import it again"),
+        ("text", 4, "text.safetensors is damaged or no safetensors file; copy, train or import it again"),
+        ("foreign", 2, "foreign.safetensors was not written by restool; `restool sweep` takes other files as weights"),
         ("narrow", 2, "narrow.safetensors does not fit flexnet[4,5]-conv3: size mismatch for"),
         ("grey", 2, "flexnet[4,4]-conv3 takes 1 channels and 10 classes, but gabors has 3 and 10; choose another --da"),
         ("unknown", 2, "unknown model 'flexnet-9'; the nearest is 'flexnet-7', the known ones are"),
@@ -141,11 +141,11 @@ class Code:
 @pytest.mark.parametrize(
     ("content", "status", "message"),
     [
-        (None, 4, "no checkpoint at model.pt; give the path of an official FlexConv .pt file"),
-        (b"no checkpoint", 4, "model.pt is damaged or no torch file; copy it again"),
-        ({"model": Code()}, 2, "model.pt needs pickle code to load, which restool never runs; save its state_dict and"),
+        (None, 4, "no file of weights at model.pt; give a .safetensors, .pt, .pth or .bin file"),
+        (b"no checkpoint", 4, "model.pt is damaged or no file of weights; copy or download it again"),
+        ({"model": Code()}, 2, "model.pt needs pickle code to load, which restool never runs; save model.state_dict()"),
         ({"weight": torch.zeros(2)}, 2, "model.pt is no FlexNet or FlexTCN of the official FlexConv code: a tensor is"),
-        ([1, 2], 2, "model.pt holds no state dict; save model.state_dict() and import that"),
+        ([1, 2], 2, "model.pt holds no state dict; save model.state_dict() and give that file"),
     ],
     ids=["missing", "text", "code", "other", "list"],
 )
@@ -210,14 +210,15 @@ def broken_off(answer):
     return answer.status == 2 and ended
 
 
-@pytest.mark.parametrize(("kind", "epochs", "room"), [("checkpoints", 1, 1000), ("records", 0, 200)])
-def test_a_full_disk_leaves_no_checkpoint_or_record_in_part(restool, tmp_path, study_options, kind, epochs, room):
+@pytest.mark.parametrize(("kind", "room"), [("checkpoints", 1000), ("records", 200)])
+def test_a_full_disk_leaves_no_checkpoint_or_record_in_part(restool, tmp_path, small, study_options, kind, room):
     out = tmp_path / "out"
+    if kind == "records":
+        restool("train", *small, "--out", out)
     with full_disk(room):
-        answer = restool("sweep", *study_options, "--epochs", epochs, "--out", out)
+        answer = restool("sweep", *study_options, "--out", out)
     assert broken_off(answer)
-    assert not list(out.glob("checkpoints/*")) + list(out.glob("records/*"))
-    assert kind in [path.name for path in out.iterdir()]
+    assert not list((out / kind).iterdir())
 
 
 def test_a_full_disk_leaves_the_records_as_they_were(restool, swept):

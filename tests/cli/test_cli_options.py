@@ -23,7 +23,8 @@ POSITIVE = ("0", "-1", "nan")
 SIZES = ("3", "0", "-1", "8,3", "65537", "8..65537")
 MIXED = ("8+3", "8+", "+", "65537+8")
 """Bad sizes of one model."""
-TRAINING = {
+READING = {"--workers": ("-1", "1025", HUGE), "--cache": ("-1", "nan", "inf")}
+TRAINING = READING | {
     "--epochs": ("-1", HUGE),
     "--alias-after": ("-0.1", "1.1", "nan"),
     "--alias-strength": ("-1", "nan", "inf"),
@@ -37,6 +38,8 @@ TRAINING = {
     "--seeds": ("-1", "4294967296", HUGE),
     "--train": (*SIZES, *MIXED),
     "--time-limit": POSITIVE,
+    "--mean": ("nan", "inf", "x", "0.1,,0.2"),
+    "--std": (*POSITIVE, "inf", "x", "0.1,0"),
 }
 RUNNING = {
     "--size": SIZES,
@@ -51,10 +54,10 @@ REFUSED = {
     "sweep": TRAINING | {"--test": SIZES, "--finetune-epochs": ("-1", HUGE)},
     "finetune": TRAINING | {"--test": SIZES, "--source-epochs": ("-1", HUGE)},
     "train": TRAINING | {"--epochs": ("0", "-1", HUGE)},
-    "study run": {"--time-limit": POSITIVE},
-    "evaluate": {"--test": SIZES, "--limit": ("0", "-1")},
+    "study run": READING | {"--time-limit": POSITIVE},
+    "evaluate": READING | {"--test": SIZES, "--limit": ("0", "-1")},
     "compare": {"--fail-below": ("nan", "inf", "-inf")},
-    "diagnose": {"--to": ("3", "0", "-1", "65537", HUGE), "--limit": ("0", "-1")},
+    "diagnose": READING | {"--to": ("3", "0", "-1", "65537", HUGE), "--limit": ("0", "-1")},
     "figure kernels": {"--to": ("3", "0", "-1", "65537", HUGE)},
     "import": {"--reference-size": ("0", "3", "-1", "65537", HUGE)},
     "figure kernel": {"--seed": ("-1", "4294967296")},
@@ -73,7 +76,7 @@ NEEDED = {
     "study run": [str(Path(__file__).resolve().parents[2] / "studies" / "demo.toml")],
 }
 """What else these commands take before they look at a number."""
-LISTS = {"SIZES", "SEEDS", "WIDTHS"}
+LISTS = {"SIZES", "SEEDS", "WIDTHS", "NUMBERS"}
 """What the help calls text that holds numbers; beside these, all options in which a number is an N."""
 
 

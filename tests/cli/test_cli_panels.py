@@ -216,10 +216,18 @@ TYPED = {
     "--protocols": ("resize", "grid", "protocols", "resize"),
     "--data-dir": ("here", "place", "data_dir", Path("here")),
     "--download": (None, "place", "download", True),
+    "--classes": ("names.txt", "place", "classes", "names.txt"),
+    "--skip-damaged": (None, "place", "skip_damaged", True),
+    "--workers": ("3", "place", "workers", 3),
+    "--cache": ("0.5", "place", "cache", 0.5),
     "--device": ("cpu", "place", "device", DeviceChoice.cpu),
     "--method": ("fft", "place", "method", MethodChoice.fft),
     "--out": ("there", "place", "out", Path("there")),
     "--time-limit": ("1.5", "place", "time_limit", 1.5),
+    "--weights": ("best.pth", "start", "weights", Path("best.pth")),
+    "--new-head": (None, "start", "new_head", True),
+    "--mean": ("0.5", "start", "mean", "0.5"),
+    "--std": ("0.1,0.2", "start", "std", "0.1,0.2"),
 }
 EPOCHS = {
     "sweep": {"--epochs": ("3", "grid", "epochs", 3), "--finetune-epochs": ("5", "grid", "finetune_epochs", 5)},
@@ -253,7 +261,7 @@ def test_a_recipe_fills_in_the_options_of_training_that_are_not_typed(restool, m
         for arguments in (["--recipe", name, "--enlarge", "3"], ["--enlarge", "3", "--recipe", name]):
             answer = restool(command, *arguments)
             assert answer.status == 0, answer.err
-            grid, found, _ = handed.pop()
+            grid, found, _, _ = handed.pop()
             assert (grid.recipe, found) == (name, replace(recipe, enlarge=3.0))
     answer = restool(command, "--recipe", "robus")
     assert (answer.status, handed) == (2, [])
@@ -264,7 +272,7 @@ def changes(usual: tuple[Any, ...], found: tuple[Any, ...]) -> dict[tuple[str, s
     """Values that are not the usual ones, by panel and field."""
     return {
         (panel, field.name): getattr(new, field.name)
-        for panel, old, new in zip(("grid", "recipe", "place"), usual, found, strict=True)
+        for panel, old, new in zip(("grid", "recipe", "place", "start"), usual, found, strict=True)
         for field in fields(old)
         if getattr(old, field.name) != getattr(new, field.name)
     }

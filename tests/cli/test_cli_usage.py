@@ -62,7 +62,7 @@ SWEEP = [
     (["--time-limit", "nan"], r"--time-limit must be above 0 minutes, but is nan"),
     (["--device", "tpu"], r"invalid value for '--device': .*'tpu' is not one of 'auto', 'cpu', 'cuda'"),
     (["--limit"], r"option '--limit' requires an argument"),
-    (["--tran", "16"], r"no such option: --tran \(Possible options: --train\); see `restool sweep --help`"),
+    (["--tran", "16"], r"no such option: --tran \(Possible options: --mean, --train\); see `restool sweep --help`"),
     (["16"], r"got unexpected extra argument\(s\) \(16\); see `restool sweep --help`"),
 ]
 
@@ -86,7 +86,10 @@ def _raise(message: str) -> None:
         (["swep"], "no such command 'swep'. Did you mean 'sweep'?"),
         (["frob"], "no such command 'frob'; see `restool --help`"),
         (["ls", "nodels"], "no such command 'nodels'. Did you mean 'models'?"),
-        (["train", "--test", "32"], "no such option: --test (Possible options: --dataset); see `restool train --help`"),
+        (
+            ["train", "--test", "32"],
+            "no such option: --test (Possible options: --dataset, --std); see `restool train --help`",
+        ),
         (["train", "--epochs", "0"], "--epochs must be at least 1 for a model that is trained, but is 0"),
         (["finetune", "--epochs", "-2"], "--epochs must be at least 0, but is -2"),
         (["finetune", "--source-epochs", "-2"], "--source-epochs must be at least 0, but is -2"),

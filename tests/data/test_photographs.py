@@ -34,10 +34,10 @@ def encoded(picture: Image.Image, where: str = "x.png") -> Encoded:
     return Encoded(where, held.getvalue())
 
 
-def pictures(**places) -> Dataset:
+def pictures(workers: int | None = None, cache: int | None = None) -> Dataset:
     images, labels = [encoded(shown(place)) for place in range(COUNT)], torch.arange(COUNT)
     parts = dict.fromkeys(PARTS, (images, labels))
-    return photographs("pictures", parts, tuple(map(str, range(COUNT))), **places)
+    return photographs("pictures", parts, tuple(map(str, range(COUNT)))).reading(workers, cache)
 
 
 def epoch(batches: Batches | MixedBatches, seed: int | None = None) -> list[tuple[Tensor, Tensor]]:
@@ -112,7 +112,7 @@ def test_a_damaged_image_is_named_by_whatever_process_finds_it(tmp_path: Path) -
     images[140] = Encoded("broken.png", images[140].content[:-40])
     parts = dict.fromkeys(PARTS, (images, torch.zeros(COUNT, dtype=torch.int64)))
     for workers in (0, 2):
-        dataset = photographs("damaged", parts, ("a", "b"), workers=workers, cache=0)
+        dataset = photographs("damaged", parts, ("a", "b")).reading(workers, 0)
         with pytest.raises(MissingDataError, match=r"^broken\.png cannot be decoded"):
             epoch(Batches(dataset, "test", 16, batch_size=32, device="cpu"))
 

@@ -27,6 +27,18 @@ def test_the_cut_of_validation_never_changes() -> None:
     assert partition(50, 5, None)["validation"].tolist() == [13, 27, 30, 42, 45]
 
 
+@pytest.mark.parametrize(("train", "validation", "test"), [(30, 8, 5), (2, 1, 1), (0, 0, 7), (0, 3, 7)])
+def test_a_stored_validation_part_is_kept_and_training_may_be_missing(train: int, validation: int, test: int) -> None:
+    parts = partition(train, test, None, validation=validation)
+    ends = {"train": (0, train), "validation": (train, train + validation), "test": (train + validation, None)}
+    every = np.arange(train + validation + test)
+    for part, (start, stop) in ends.items():
+        np.testing.assert_array_equal(parts[part], every[start:stop])  # type: ignore[index]
+    fewer = partition(train, test, 4, validation=validation)
+    assert all(set(fewer[part]) <= set(parts[part]) for part in PARTS)
+    assert [len(fewer[part]) for part in PARTS] == [min(4, train), min(1, validation), min(4, test)]
+
+
 def test_a_smaller_limit_keeps_a_subset_of_a_larger_one() -> None:
     larger: dict[str, set[int]] = {part: set(indices) for part, indices in partition(1000, 200, None).items()}
     for limit, counts in ((150, (150, 15, 150)), (40, (40, 4, 40)), (3, (3, 1, 3))):

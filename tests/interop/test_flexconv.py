@@ -120,14 +120,16 @@ DAMAGED = {
 @pytest.mark.parametrize("damage", DAMAGED)
 def test_a_damaged_file_is_called_so(tmp_path, damage):
     DAMAGED[damage](tmp_path / "a.pt")
-    with pytest.raises(MissingDataError, match=r"^a\.pt is damaged or no torch file; copy it again$") as caught:
+    said = "is a web page and no file of weights; download the file itself"
+    said = said if damage == "a web page" else "is damaged or no file of weights; copy or download it again"
+    with pytest.raises(MissingDataError, match=rf"^a\.pt {said}$") as caught:
         read_flexconv(tmp_path / "a.pt")
     assert caught.value.exit_status == 4
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(
-        MissingDataError, match=r"^no checkpoint at .*absent\.pt; give the path of an official FlexConv"
+        MissingDataError, match=r"^no file of weights at .*absent\.pt; give a .safetensors, .pt, .pth or .bin file$"
     ):
         read_flexconv(tmp_path / "absent.pt")
 
@@ -135,16 +137,21 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize("content", [Opaque(), nn.Linear(2, 2), {"model": nn.Linear(2, 2)}, {"model": {"a": Opaque()}}])
 def test_a_file_that_needs_pickle_code_is_never_run(tmp_path, content):
     torch.save(content, tmp_path / "a.pt")
-    pattern = r"^a\.pt needs pickle code to load, which restool never runs; save its state_dict .*and import that$"
+    pattern = (
+        r"^a\.pt needs pickle code to load, which restool never runs; save model.state_dict\(\) and give that file$"
+    )
     with pytest.raises(UsageError, match=pattern) as caught:
         read_flexconv(tmp_path / "a.pt")
     assert caught.value.exit_status == 2
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"model": None}, {"epoch": 3}, torch.zeros(3)])
-def test_a_file_without_a_state_dict_is_told_what_to_save(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "held"),
+    [([1, 2], ""), ({"model": None}, " among model"), ({"epoch": 3, 5: ""}, " among epoch, 5"), (torch.zeros(3), "")],
+)
+def test_a_file_without_a_state_dict_is_told_what_to_save(tmp_path, content, held):
     torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(UsageError, match=r"^a\.pt holds no state dict; save model\.state_dict\(\) and import that$"):
+    with pytest.raises(UsageError, match=rf"^a\.pt holds no state dict{held}; save model\.state_dict\(\) and give"):
         read_flexconv(tmp_path / "a.pt")
 
 
@@ -166,7 +173,6 @@ OTHER_SHAPES = {
     "a mask without axes": with_("cconv1.mask_params", torch.zeros(4)),
     "our own names": lambda state: build_model("flexnet[4,4]").state_dict(),
     "another model": lambda state: build_model("cifar-resnet-32").state_dict(),
-    "nothing": lambda state: {},
     "a sequence model without blocks": lambda state: {"finallyr.weight": torch.zeros(10, 4)},
 }
 

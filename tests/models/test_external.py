@@ -227,7 +227,8 @@ def test_options_are_literals_and_words(text, options, monkeypatch):
 NAME_ERRORS = [
     ("torchvision:resnet19", "torchvision has no image classifier 'resnet19'; the nearest is 'resnet18'"),
     ("torchvision:fcos_resnet50_fpn", "torchvision has no image classifier 'fcos_resnet50_fpn'; the nearest is"),
-    ("torchvision:resnet18?weights=DEFAULT", "weights must not follow ?, as restool decides it; leave it out"),
+    ("torchvision:resnet18?weights=BEST", "torchvision:resnet18 has weights DEFAULT, IMAGENET1K_V1, but not "),
+    ("torchvision:resnet18?image_size=3", "image_size must not follow ?, as restool decides it; leave it out"),
     ("torchvision:resnet18?4", "what follows ? must be KEY=VALUE,... with Python literals or words, as in ?patch_size"),
     ("torchvision:resnet18?a=f(1)", "what follows ? must be KEY=VALUE,... with Python literals or words, as in ?patc"),
     ("torchvision:resnet18?**{'a':1}", "what follows ? must be KEY=VALUE,... with Python literals or words, as in ?p"),

@@ -1,5 +1,7 @@
 """Laws of a study's file: what it says is what is run, and what it must not say is named."""
 
+from pathlib import Path
+
 import pytest
 
 from restool.errors import MissingDataError, UsageError
@@ -33,12 +35,21 @@ def test_another_data_set_takes_the_place_of_the_files(file):
     assert {sweep.config.dataset for sweep in read_study(file, dataset="cifar10").sweeps} == {"cifar10"}
 
 
+def test_a_sweep_may_start_from_a_file_of_weights(file):
+    more = 'weights = "best.pth"\nmean = [0.5]\nstd = [0.1, 0.2, 0.3]'
+    file.write_text(file.read_text().replace("epochs = 3", more, 1))
+    for config in (sweep.config for sweep in read_study(file).sweeps):
+        assert (config.weights, config.source_epochs) == (Path("best.pth"), 0)
+        assert (config.mean, config.std) == ((0.5,), (0.1, 0.2, 0.3))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ('question = "Does', 'queston = "Does', "unknown key 'queston'; the nearest is 'question'"),
         ("epochs = 3", "epoch = 3", "unknown field 'epoch'; the nearest is 'epochs'"),
         ("epochs = 3", "epochs = -3", "`epochs` must be at least 0, but is -3"),
+        ("epochs = 3", "weights = 3", "`weights` must be the path of a file, but is 3"),
         ("train = [8]", 'train = "8"', "`train` must hold sizes in pixels"),
         ('recipe = "robust"', 'recipe = "robost"', "unknown recipe 'robost'; the nearest is 'robust'"),
         ('label = "mixed"', 'label = "robust"', "each with a label of its own"),

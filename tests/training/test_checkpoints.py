@@ -133,14 +133,13 @@ def test_a_missing_checkpoint_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.01, 0.5, 0.999])
-def test_a_truncated_checkpoint_is_called_damaged(tmp_path, share):
-    path = written(tmp_path)
+@pytest.mark.parametrize(("folder", "mend"), [("checkpoints", "delete it, then train or import"), ("mine", "copy, tr")])
+def test_a_truncated_checkpoint_is_called_damaged_and_only_our_own_is_to_be_deleted(tmp_path, share, folder, mend):
+    (tmp_path / folder).mkdir()
+    path = written(tmp_path / folder)
     content = path.read_bytes()
     path.write_bytes(content[: math.floor(share * len(content))])
-    with pytest.raises(
-        MissingDataError,
-        match=r"^a\.safetensors is damaged or no safetensors file; delete it, then train or import it again$",
-    ):
+    with pytest.raises(MissingDataError, match=rf"^a\.safetensors is damaged or no safetensors file; {mend}[^\n]*$"):
         load_checkpoint(path)
 
 
@@ -148,13 +147,16 @@ def test_a_truncated_checkpoint_is_called_damaged(tmp_path, share):
 def test_a_file_of_another_kind_is_no_checkpoint(tmp_path, content):
     path = tmp_path / "a.pt"
     path.write_bytes(content)
-    with pytest.raises(MissingDataError, match=r"^a\.pt is damaged or no safetensors file; "):
+    message = "^a.pt is no checkpoint of restool; `restool sweep` takes other files as `weights` of a named model$"
+    with pytest.raises(MissingDataError, match=message):
         load_checkpoint(path)
 
 
 @pytest.mark.parametrize("header", [None, {"format": "pt"}], ids=["none", "another"])
 def test_a_foreign_safetensors_file_is_told_apart(tmp_path, header):
-    message = r"^forged\.safetensors was not written by restool; a foreign checkpoint is read with `restool import`$"
+    message = (
+        r"^forged\.safetensors was not written by restool; `restool sweep` takes other files as `weights` of a named"
+    )
     with pytest.raises(UsageError, match=message):
         load_checkpoint(forged(tmp_path, header))
 

@@ -14,7 +14,7 @@ from watched import CHOICES, RECIPE, SPEC, STEPS, StopAt, Stopped, assert_same_b
 from restool.kernels import GaussianMask, MAGNet
 from restool.nn import ContinuousConv, use_method
 from restool.recipe import Recipe
-from restool.training import TrainingDivergedError, load_checkpoint, train
+from restool.training import TrainingDivergedError, load_checkpoint, load_model, train
 
 
 class TinyNet(nn.Module):
@@ -198,7 +198,9 @@ def test_zero_epochs_change_nothing(batches, tmp_path):
     assert history == []
     assert_same_bits(model, fresh())
     assert not model.training
-    assert list(tmp_path.iterdir()) == []
+    stored, checkpoint = load_model(tmp_path / "a.safetensors")
+    assert_same_bits(stored, model)
+    assert (checkpoint.epoch, checkpoint.history) == (0, [])
 
 
 class Poisoned(nn.Module):

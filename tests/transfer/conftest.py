@@ -15,6 +15,7 @@ from restool.data import Dataset, load
 from restool.recipe import DEFAULTS, Recipe
 from restool.records import ResultsFolder
 from restool.transfer import Cell, Study, StudyConfig, plan
+from restool.transfer.preparation import prepared
 
 CHOICES = {
     "model": "flexnet[3,4]",
@@ -72,6 +73,9 @@ class Progress:
     def at(self, number: int, of: int) -> None:
         pass
 
+    def noted(self, text: str) -> None:
+        pass
+
     def waiting(self, cells: int) -> None:
         self.waits.append(cells)
 
@@ -102,7 +106,8 @@ class Lab:
         return Study(config, self.dataset, folder, device=device, progress=progress, keep_logits=keep_logits)
 
     def plan(self, **choices: Any) -> list[Cell]:
-        return plan(self.config(**choices), self.dataset)
+        config = self.config(**choices)
+        return plan(config, prepared(config, self.dataset))
 
     def run(self, path: Path, progress: Progress | None = None, **choices: Any) -> list[Cell]:
         """Run the study and give back the cells that failed."""

@@ -10,6 +10,7 @@ from restool.data import load
 from restool.data.views import View, ViewChoices
 from restool.recipe import Recipe
 from restool.transfer import Cell, SourceRun, StudyConfig, plan
+from restool.transfer.preparation import prepared
 
 OTHER = {
     "model": "flexnet-5",
@@ -21,7 +22,9 @@ OTHER = {
     "epochs": 9,
     "smaller": (12,),
     "resample": "every",
-    "shown": (("crop_ratio", 0.9),),
+    "shown": (("crop_ratio", 0.9), ("mean", (0.5,))),
+    "weights": "fedcba9876543210",
+    "new_head": True,
 }
 OTHER_RECIPE = {
     "alias_after": 0.5,
@@ -71,7 +74,8 @@ def test_a_rate_is_the_same_whether_written_as_1_or_as_1_0(lab):
 def test_the_fields_of_a_cell_are_flat_and_complete_but_for_later_ones_that_are_as_usual(later):
     run = replace(RUN, recipe=replace(RUN.recipe, **later))
     told = {field.name: getattr(run, field.name) for field in fields(SourceRun)}
-    del told["recipe"], told["smaller"], told["resample"], told["shown"]
+    for name in ("recipe", "smaller", "resample", "weights", "new_head", "shown"):
+        del told[name]
     told |= {"alias_penalty": "none", "batch_size": 64, "learning_rate": 0.01, **later}
     assert replace(CELL, run=run).fields == {**told, "target": 32, "protocol": "requery", "finetune_epochs": 0}
 
@@ -142,10 +146,10 @@ def test_a_view_is_told_where_it_is_not_as_usual_and_of_a_test_where_it_is_not_a
     small = replace(load("gabors", limit=20), native_size=32, view=View(crop_ratio=1.0))  # as one of stored squares
     plain = StudyConfig(test=(32,), protocols=["requery"])
     typed = StudyConfig(test=(32,), protocols=["requery"], views=ViewChoices(crop_ratios=(1.0,)), augment="none")
-    assert [c.key for c in plan(typed, typed.shown(small))] == [c.key for c in plan(plain, plain.shown(small))]
+    assert [c.key for c in plan(typed, prepared(typed, small))] == [c.key for c in plan(plain, prepared(plain, small))]
     chosen = ViewChoices(fit="pad", crop_ratios=(0.5, 1.0), antialias=(True, False))
     config = StudyConfig(test=(32,), protocols=["requery"], views=chosen, augment="flip", finetune_epochs=1)
-    cells = plan(config, config.shown(small))
+    cells = plan(config, prepared(config, small))
     of_run = {"fit": "pad", "crop_ratio": 0.5, "augment": "flip"}
     assert all(cell.fields.items() >= of_run.items() for cell in cells)
     told = [{name: value for name, value in cell.fields.items() if name.startswith("test_")} for cell in cells]

@@ -102,7 +102,7 @@ def test_only_recalibration_reads_training_images():
     data = dataset()
     read = []
 
-    def watched(part, size):
+    def watched(part, size, _view):
         read.append(part)
         return data.split(part, size)
 

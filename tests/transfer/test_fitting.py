@@ -78,7 +78,7 @@ def transformer():
         ),
         (
             {"model": PAIR},
-            rf"{PAIR} must give \[2, 10\] logits for 2 images of 8 px, but gave tuple; choose another `mo",
+            rf"{PAIR} must give \[2, 10\] logits for 2 images of 8 px, but gave \[2, 3, 8, 8\]; choose",
         ),
         (
             {"model": SEVEN},

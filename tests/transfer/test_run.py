@@ -16,7 +16,7 @@ from restool.cli.parsing import sizes
 from restool.errors import ArgumentError, MissingDataError
 from restool.recipe import Recipe
 from restool.training import load_checkpoint
-from restool.transfer.run import Place, open_study
+from restool.transfer.run import Place, Reading, open_study
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -119,9 +119,10 @@ def test_a_name_that_is_no_argument_is_refused(lab, tmp_path):
     for call in (restool.sweep, restool.train_sources, restool.transfer.open_study):
         with pytest.raises(TypeError, match="unexpected keyword argument 'devices'"):
             call(lab.config(), tmp_path / "out", devices="cpu")
-    assert get_type_hints(Place).keys() == {
+    assert get_type_hints(Place).keys() - get_type_hints(Reading).keys() == {
         name for name, parameter in signature(open_study).parameters.items() if parameter.kind is parameter.KEYWORD_ONLY
     }
+    assert get_type_hints(Reading).keys() < {*signature(restool.data.load).parameters}
 
 
 def test_missing_data_is_refused_before_anything_is_written(lab, tmp_path):

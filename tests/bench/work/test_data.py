@@ -60,7 +60,7 @@ def test_torchvisions_pipeline_flips_crops_resizes_and_normalises_as_restools(si
 
 
 def test_pixels_that_are_off_by_more_than_a_grey_level_are_caught(round_machine, one_call, monkeypatch):
-    monkeypatch.setattr("restool.data.dataset.resize", lambda images, size: images[..., :size, :size])
+    monkeypatch.setattr("restool.data.views.resize", lambda images, size, *_, **__: images[..., :size, :size])
     with pytest.raises(InaccurateError, match=r"^candidate restool is wrong at 16 px: pixel error .* above 4e-03; "):
         rows(BENCH, round_machine, one_call)
 

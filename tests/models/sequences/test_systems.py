@@ -1,4 +1,4 @@
-"""Laws of the listed systems: a sequence lasts as long, however many steps a model is trained at."""
+"""Laws of the listed systems: time steps are the published ones, or shorter where a sequence would last longer."""
 
 import pytest
 import torch
@@ -20,3 +20,11 @@ def test_models_for_another_number_of_steps_follow_the_same_trajectory(name):
     errors = [float((answer - answers[2]).norm() / answers[2].norm()) for answer in answers[:2]]
     assert errors[1] < 0.6 * errors[0]  # first order in the step: 1/3 of it, but for what is beyond
     assert errors[0] < 0.05
+
+
+@pytest.mark.parametrize(("name", "published"), [("lipschitz-rnn", 0.03), ("cornn", 0.042), ("unicornn", 0.19)])
+def test_a_time_step_is_never_longer_than_the_published_one(name, published):
+    for steps, share in ((128, 1), (256, 1), (784, 1), (1568, 1 / 2)):
+        model = build_model(name, channels=1, reference_size=steps)
+        found = {module.step for module in model.modules() if hasattr(module, "step")}
+        assert found == {published * share}

@@ -1,0 +1,152 @@
+"""`restool bench data` of photographs: JPEG files of one shape on their way to a model in training."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from itertools import count
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision import transforms
+
+from restool.arguments import MOST_IMAGES, Knob, check_knobs
+from restool.bench.harness.compare import Candidate, Case, Deviation
+from restool.bench.work.data import BASELINE, GREY_LEVEL
+from restool.data import Batches, Dataset
+from restool.data.dataset import PARTS, photographs
+from restool.data.pictures import Encoded
+from restool.data.views import View
+
+WIDTH, HEIGHT = 500, 375
+"""Pixels of a file, as ImageNet has most."""
+DRAWN = 20
+"""So many pictures are drawn; files repeat them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotographBench:
+    """An epoch of decoding, random resized crops, flips and normalisation, up to batches on the device.
+
+    Attributes:
+        sizes: pixels to resize to.
+        images: an epoch.
+        batch: images a batch.
+        workers: processes of both candidates; 0 for this one.
+
+    Raises:
+        UsageError: a number out of range.
+    """
+
+    kind: ClassVar[str] = "data"
+
+    sizes: tuple[int, ...] = (224,)
+    images: Annotated[int, Knob("Images an epoch.", "N", least=1, most=MOST_IMAGES)] = 2000
+    batch: Annotated[int, Knob("Images a batch.", "N", least=1, most=MOST_IMAGES)] = 64
+    workers: Annotated[int, Knob("Processes that decode.", "N", least=0, most=1024)] = 0
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What all cases share."""
+        files = f"JPEG of {WIDTH}x{HEIGHT}"
+        return {"images": self.images, "batch": self.batch, "workers": self.workers, "files": files}
+
+    def __len__(self) -> int:
+        """Cases."""
+        return len(self.sizes)
+
+    def cases(self, device: torch.device) -> Iterator[Case]:
+        """One per size."""
+        files = drawn_files(self.images)
+        labels = torch.arange(self.images) % 10
+        parts = dict.fromkeys(PARTS, (files, labels))
+        dataset = photographs("drawn", parts, tuple("0123456789")).reading(self.workers, None)
+        for size in self.sizes:
+            yield self._case(dataset, Files(files, labels.tolist(), training(dataset, size)), size, device)
+
+    def _case(self, dataset: Dataset, theirs: "Files", size: int, device: torch.device) -> Case:
+        ours = Batches(dataset, "train", size, batch_size=self.batch, device=device, augment=True)
+        loader = DataLoader(theirs, batch_size=self.batch, shuffle=True, num_workers=self.workers)
+        seeds = count()
+
+        def our_epoch() -> None:
+            for _ in ours.epoch(shuffle_seed=next(seeds)):
+                pass
+
+        def their_epoch() -> None:
+            for images, labels in loader:
+                images.to(device), labels.to(device)
+
+        return Case(
+            place={"size": size},
+            candidates=[
+                Candidate(name=BASELINE, call=their_epoch, check=dict),
+                Candidate(name="restool", call=our_epoch, check=partial(pixel_deviation, dataset, theirs, size)),
+            ],
+            pieces=[],
+            images=self.images,
+        )
+
+
+class Files(TorchDataset[tuple[Tensor, int]]):
+    """Files through a transform, as torchvision's `ImageFolder` gives them."""
+
+    def __init__(self, files: list[Encoded], labels: list[int], transform: transforms.Compose) -> None:
+        self.files, self.labels, self.transform = files, labels, transform
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(self.picture(index)), self.labels[index]
+
+    def picture(self, index: int) -> Image.Image:
+        """A file decoded."""
+        content = self.files[index].content
+        assert isinstance(content, bytes)
+        return Image.open(BytesIO(content)).convert("RGB")
+
+
+def drawn_files(images: int) -> list[Encoded]:
+    """Smooth random pictures with some noise, which compress about as photographs do."""
+    random, files = np.random.default_rng(0), []
+    for place in range(min(images, DRAWN)):
+        coarse = Image.fromarray(random.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+        smooth = np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), dtype=np.float64)
+        noisy = smooth + random.normal(0, 8, smooth.shape)
+        held = BytesIO()
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(held, "jpeg", quality=90)
+        files.append(Encoded(f"{place}.jpg", held.getvalue()))
+    return [files[place % DRAWN] for place in range(images)]
+
+
+def training(dataset: Dataset, size: int) -> transforms.Compose:
+    """The same steps in the same order by torchvision."""
+    return transforms.Compose(
+        [
+            transforms.RandomResizedCrop(size),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(dataset.mean, dataset.std),
+        ]
+    )
+
+
+def pixel_deviation(dataset: Dataset, files: Files, size: int) -> dict[str, Deviation]:
+    """Largest difference of a pixel in [0, 1] from torchvision's evaluation of the same files."""
+    evaluation = transforms.Compose(
+        [transforms.Resize(int(size / View().crop_ratio)), transforms.CenterCrop(size), transforms.ToTensor()]
+    )
+    batches = Batches(dataset, "test", size, batch_size=DRAWN, device="cpu")
+    images, _ = next(iter(batches.epoch()))
+    shift, scale = (torch.tensor(values)[:, None, None] for values in (dataset.mean, dataset.std))
+    true = torch.stack([evaluation(files.picture(index)) for index in range(len(images))])
+    return {"pixel": Deviation((images * scale + shift - true).abs().max().item(), GREY_LEVEL)}
