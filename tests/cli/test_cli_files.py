@@ -55,8 +55,6 @@ def data(here):
     write_parquet(here / "noise", b"no image")
     write_folder(here / "images", png())
     truncate(here / "images" / "train" / "cat" / "1.png")
-    write_folder(here / "sizes", png())
-    (here / "sizes" / "test" / "dog" / "2.png").write_bytes(png(9))
     (here / "cifar-10-batches-py").mkdir()
     (here / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"damaged")
     (here / "MNIST" / "raw").mkdir(parents=True)
@@ -75,7 +73,6 @@ def data(here):
         ("folder:nowhere", 4, "nowhere is not a folder; point the dataset at one that exists"),
         ("folder:good", 4, "good must hold train and test, or a folder of images for every class, and does not; point"),
         ("folder:images", 4, "train/cat/1.png cannot be decoded as an image; replace it"),
-        ("folder:sizes", 2, "images must share one size, but test/dog/2.png is 9x9 and train/cat/0.png is 8x8; crop"),
         ("cifar10", 4, "cifar10 is missing or damaged in .; name its folder by --data-dir or fetch it by --download"),
         ("mnist", 4, "mnist is missing or damaged in .; name its folder by --data-dir or fetch it by --download"),
     ],

@@ -21,7 +21,7 @@ SPEC = ModelSpec("flexnet[3,4]", 2, 1, SOURCE)
 def dataset(images, *, native_size: int | None = None) -> Dataset:
     """Two classes by turns; `images(labels, size)` in grey levels around 100, of which 20 are a deviation."""
 
-    def read(part: str, size: int) -> Split:
+    def read(part: str, size: int, _view: object) -> Split:
         labels = torch.arange(COUNTS[part]) % 2
         torch.manual_seed(len(labels))
         levels = 100 + 20 * images(labels[:, None, None, None], native_size or size)
@@ -29,7 +29,7 @@ def dataset(images, *, native_size: int | None = None) -> Dataset:
 
     statistics = {"mean": (100 / 255,), "std": (20 / 255,)}
     return Dataset(
-        name="planted", channels=1, class_names=("low", "high"), augment=False, native_size=native_size,
+        name="planted", channels=1, class_names=("low", "high"), augment="none", native_size=native_size,
         fingerprint="0" * 16, counts=COUNTS, read=read, **statistics,
     )  # fmt: skip
 

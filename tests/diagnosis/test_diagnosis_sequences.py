@@ -31,7 +31,7 @@ SPEC = ModelSpec("flextcn[3]", 2, 1, SOURCE)
 def dataset(sequences) -> Dataset:
     """Two classes by turns; `sequences(labels, steps)` in grey levels around 100, of which 20 are a deviation."""
 
-    def read(part: str, steps: int) -> Split:
+    def read(part: str, steps: int, _view: object) -> Split:
         labels = torch.arange(COUNTS[part]) % 2
         torch.manual_seed(len(labels))
         levels = 100 + 20 * sequences(labels[:, None, None], steps)
@@ -39,7 +39,7 @@ def dataset(sequences) -> Dataset:
 
     statistics = {"mean": (100 / 255,), "std": (20 / 255,)}
     return Dataset(
-        name="planted", channels=1, class_names=("low", "high"), augment=False, native_size=None, dims=1,
+        name="planted", channels=1, class_names=("low", "high"), augment="none", native_size=None, dims=1,
         fingerprint="0" * 16, counts=COUNTS, read=read, **statistics,
     )  # fmt: skip
 

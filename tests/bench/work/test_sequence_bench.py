@@ -106,7 +106,8 @@ def test_the_users_model_meets_sequences_of_one_channel(round_machine, one_call,
     assert random_inputs("r-lstm", 3, 12, CPU).shape == (3, 1, 12)
 
 
-def test_a_system_that_diverges_on_few_steps_says_so(round_machine, one_call):
+def test_a_system_that_diverges_on_few_steps_says_so(round_machine, one_call, monkeypatch):
+    monkeypatch.setattr("restool.models.sequences.time_step", lambda published, steps: 12 * published)
     with pytest.raises(UsageError, match="^the true output is no number .*: the model diverges at this size$"):
         rows(replace(STEP, model="unicornn", sizes=(64,)), round_machine, one_call)
 
