@@ -86,17 +86,23 @@ def _draw_panel(ax: Axes, group: Group, source: int, cost: Measure, styles: dict
 
 
 def _label(ax: Axes, places: Sequence[Place]) -> None:
-    """Write the size above every point, the highest first; those without room for it have none."""
-    taken: list[tuple[float, float, float]] = []
-    for x, y, size in sorted(places, key=lambda place: -place[1]):
-        left, bottom = ax.transData.transform((x, y)) * 72 / ax.figure.dpi
-        width = LETTER * len(str(size))
-        if all(abs(left - at) > (width + wide) / 2 or abs(bottom - height) > 1.2 * LABEL for at, height, wide in taken):
-            taken.append((left, bottom, width))
+    """Write the size above every point, or else below it, the highest first; where there is no room, nowhere."""
+    marked = [(at, ax.transData.transform(at[:2]) * 72 / ax.figure.dpi) for at in sorted(places, key=lambda at: -at[1])]
+    taken = [(x, y, LABEL / 2, LABEL / 2) for _, (x, y) in marked]
+    for (x, y, size), (left, bottom) in marked:
+        box = LETTER * len(str(size)), LABEL + 1.0
+        for shift in (OFFSET + LABEL / 2, -OFFSET - LABEL / 2):
+            if any(
+                abs(left - at) < (box[0] + wide) / 2 and abs(bottom + shift - height) < (box[1] + high) / 2
+                for at, height, wide, high in taken
+            ):
+                continue
+            taken.append((left, bottom + shift, *box))
             text = ax.annotate(
-                str(size), (x, y), (0, OFFSET), textcoords="offset points", ha="center", va="bottom", fontsize=LABEL
+                str(size), (x, y), (0, shift), textcoords="offset points", ha="center", va="center", fontsize=LABEL
             )
             text.set_in_layout(False)
+            break
 
 
 def cost_rows(group: Group) -> list[list[str]]:

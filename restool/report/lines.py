@@ -20,6 +20,8 @@ PANELS = 9
 """More sources than that are thinned out."""
 TICKS = 9
 """A panel has no more ticks than that."""
+LETTERS = 30
+"""A line of the name of the vertical axis has no more letters."""
 DECADES = 1000
 """An axis of counts that spans more has labels at powers of ten alone."""
 SOURCE = "at the source"
@@ -94,7 +96,7 @@ def _draw_panel(
         set_counts(ax, "y")
     ax.set(
         xlabel=f"target resolution, {group.unit}",
-        ylabel=textwrap.fill(measure.label(group.noun), 40),
+        ylabel=textwrap.fill(measure.label(group.noun), LETTERS),
         title=f"from {source} {group.unit}" if titled else "",
     )
     ax.grid(axis="y", color="0.9", linewidth=0.6)
