@@ -4,6 +4,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,8 @@ OWN_OPTIONS = {"model", "dataset", "data", "limit", "epochs", "train_sizes", "un
 
 USUAL_VIEW = {"fit": "crop", "crop-ratio": "1", "resample": "bilinear", "antialias": "on"}
 """How images of one size come to another where no record tells it."""
+FLAG = "yes"
+"""The value of an option that is typed without one."""
 
 
 def of_settings(records: pd.DataFrame) -> list[pd.DataFrame]:
@@ -63,7 +66,8 @@ def _views(settings: Mapping[str, str], others: Sequence[str]) -> dict[str, str]
 
 def typed(command: str, options: Mapping[str, str], *arguments: str) -> str:
     """A command of restool as a shell takes it; options without a value are left out."""
-    words = [word for name, value in options.items() if value for word in (f"--{name}", value)]
+    told = {f"--{name}": value for name, value in options.items() if value}
+    words = [word for name, value in told.items() for word in ([name] if value is FLAG else [name, value])]
     return shlex.join(["restool", command, *arguments, *words])
 
 
@@ -75,8 +79,18 @@ def _settings(part: pd.DataFrame) -> dict[str, str]:
     options |= {name: str(first[name]) for name in ("limit", "epochs") if name in first}
     for name in setting_columns(part):
         if name not in OWN_OPTIONS and name in first and first[name] != DEFAULTS.get(name):
-            options[name.replace("_", "-")] = str(first[name])
+            options[name.replace("_", "-")] = _typed_value(name, first[name])
     return options
+
+
+def _typed_value(name: str, value: Any) -> str:
+    """A setting as it is typed; of a file of weights only the hash is known, whose first digits name it."""
+    match name:
+        case "weights":
+            return f"FILE-{str(value)[:8]}"
+        case "mean" | "std":
+            return ",".join(map(str, json.loads(value)))
+    return FLAG if value is True else str(value)
 
 
 def _listed(values: "pd.Series[int]") -> str:

@@ -31,6 +31,28 @@ def test_settings_of_every_kind_are_typed_and_defaults_are_not(tmp_path, write):
     ]
 
 
+def test_a_start_from_elsewhere_and_views_are_typed(tmp_path, write):
+    start = {"weights": "0123456789abcdef", "new_head": True, "mean": [0.5, 0.25], "crop_ratio": 0.875}
+    write(tmp_path, 0.9, source=20, target=20, **start)
+    write(tmp_path, 0.9, source=20, protocol="as-is", target=32, **start)
+    write(tmp_path, 0.9, source=20, protocol="as-is", target=32, test_crop_ratio=1.0, test_resample="bicubic", **start)
+    [command] = all_commands(tmp_path)
+    assert shlex.split(command)[8:] == [
+        *(
+            "--epochs",
+            "8",
+            "--crop-ratio",
+            "0.875,1.0",
+            "--mean",
+            "0.5,0.25",
+            "--new-head",
+            "--weights",
+            "FILE-01234567",
+        ),
+        *("--seeds", "0", "--test", "32", "--protocols", "as-is", "--resample", "bilinear,bicubic"),
+    ]
+
+
 def test_every_number_of_epochs_at_the_target_is_a_command(tmp_path, write):
     write(tmp_path, 0.9)
     for epochs in (1, 10):
