@@ -134,7 +134,7 @@ def test_counts_are_told_with_letters_and_drawn_by_their_logarithm(told):
     assert lines.axes[0].get_yscale() == "log"
     [requery] = [line for line in lines.axes[0].get_lines() if line.get_label() == "requery"]
     assert list(requery.get_ydata()) == [6_000_000, 8_000_000]
-    assert lines.axes[0].get_ylabel() .replace("\n", " ") == "floating-point operations per image"
+    assert lines.axes[0].get_ylabel().replace("\n", " ") == "floating-point operations per image"
     told_counts = {0: "0", 0.25: "0.25", 999.4: "999", 999.6: "1 k", 12_345_678: "12.3 M", 4.1e9: "4.1 G", 2e13: "20 T"}
     assert {value: counted(value) for value in told_counts} == told_counts
 
