@@ -58,10 +58,11 @@ def test_points_bear_their_sizes_and_none_covers_another(priced):
         assert {text.get_text() for text in labels} >= {"24", "32", "48"}
         boxes = [text.get_window_extent() for text in labels]
         assert not any(a.overlaps(b) for at, a in enumerate(boxes) for b in boxes[:at])
-        at_point = {text.xy: text.get_text() for text in labels}
-        if ax is figure.axes[0]:
-            assert {at[0]: text for at, text in at_point.items()}[8 * MEGA] == "32"
-            assert len(labels) == 4  # three of re-query; those of resize lie on one point
+        [line] = [line for line in ax.get_lines() if line.get_label() == "requery"]
+        sizes = {tuple(place): size for place, size in zip(line.get_xydata(), ("24", "32", "48"), strict=True)}
+        assert sizes.items() <= {text.xy: text.get_text() for text in labels}.items()
+        points = [place for line in ax.get_lines() for place in ax.transData.transform(line.get_xydata())]
+        assert not any(box.contains(*place) for box in boxes for place in points)
 
 
 def test_the_numbers_hold_every_cost_that_is_known(priced):
