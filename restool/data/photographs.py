@@ -75,8 +75,9 @@ class Photographs:
             while self._kept and sum(kept.numel() for kept in self._kept.values()) > room:
                 self._kept.popitem(last=False)
             places = torch.arange(len(self.encoded)).split(WORTH_A_WORKER)
-            wishes = [[Wish(place) for place in batch.tolist()] for batch in places]
-            self._kept[key] = torch.cat(list(self.read(wishes, view, size)))
+            wishes = [[Wish(place) for place in batch.tolist()] for batch in places if len(batch)]
+            none = torch.empty(0, self.channels, size, size, dtype=torch.uint8)
+            self._kept[key] = torch.cat([none, *self.read(wishes, view, size)])
         self._kept.move_to_end(key)
         return self._kept[key]
 

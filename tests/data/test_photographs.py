@@ -131,6 +131,16 @@ def test_the_fingerprint_is_of_what_the_files_hold_wherever_they_lie(tmp_path: P
     assert with_images(held[::-1]) != with_images(held)
 
 
+def test_a_part_without_images_is_empty() -> None:
+    images = [encoded(shown(place)) for place in (0, 1)], torch.tensor([0, 1])
+    nothing: tuple[list[Encoded], Tensor] = [], torch.empty(0, dtype=torch.int64)
+    dataset = photographs("tests", {"train": nothing, "validation": nothing, "test": images}, ("a", "b"))
+    for size in (16, 20):
+        assert dataset.split("validation", size).images.shape == (0, 3, size, size)
+    [(found, labels)] = epoch(Batches(dataset, "test", 16, batch_size=2, device="cpu"))
+    assert (len(found), labels.tolist()) == (2, [0, 1])
+
+
 def test_grey_among_colour_is_colour_and_grey_alone_is_grey() -> None:
     grey, colour = shown(3).convert("L"), shown(4)
     for kinds, channels in (([grey, grey], 1), ([grey, colour], 3)):
