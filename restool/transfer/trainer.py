@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -146,13 +147,16 @@ class Trainer:
             device=device,
             augment=self.dataset.augment != "none",
         )
-        validation = Batches(self.dataset, "validation", size, batch_size=EVALUATION_BATCH, device=device)
         path = self.folder.checkpoint(training.key)
         done = load_checkpoint(path).epoch if path.exists() else 0
         steps, started = len(batches), time.perf_counter()
 
+        @cache
+        def validation() -> Batches:  # of a model that is trained already, no image is decoded
+            return Batches(self.dataset, "validation", size, batch_size=EVALUATION_BATCH, device=device)
+
         def validate(model: nn.Module) -> float:
-            return float(correct_predictions(SOURCE.apply(model, size, size), validation).float().mean())
+            return float(correct_predictions(SOURCE.apply(model, size, size), validation()).float().mean())
 
         with self.progress.activity(training.text, training.epochs * steps, done * steps) as watch:
             train(
