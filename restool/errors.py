@@ -54,3 +54,13 @@ class MissingDataError(RestoolError, FileNotFoundError):
     """Data or a checkpoint is missing or damaged."""
 
     exit_status = 4
+
+
+ALLOCATOR = ("DefaultCPUAllocator: ", "Storage size calculation overflowed")
+"""Words of the errors that torch has no type for: those of a CPU without memory."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of a device does not suffice; needs no torch."""
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return known or any(words in str(error) for words in ALLOCATOR)

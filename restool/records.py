@@ -129,7 +129,7 @@ class ResultsFolder:
             key: of the cell.
             cell: everything that decides its result.
             correct: whether each test image was classified correctly, [N].
-            timing: seconds by activity.
+            timing: seconds by activity, and how many numbers fine-tuning trained.
             environment: of the code and the machine that made it.
             figures: of its outputs and of what an image costs, beside the accuracy; the first records have none.
         """

@@ -21,6 +21,7 @@ from restool.cli.report import report
 from restool.cli.study import study
 from restool.cli.sweep import sweep
 from restool.cli.train import train
+from restool.errors import is_out_of_memory
 from restool.version import __version__
 
 app = typer.Typer(
@@ -101,9 +102,7 @@ def _fail_on_file(error: OSError) -> NoReturn:
 
 
 def _fail_on_memory(error: Exception) -> NoReturn:
-    told = ("DefaultCPUAllocator: ", "Storage size calculation overflowed")  # torch has no type for the CPU's
-    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if not known and not any(words in str(error) for words in told):
+    if not is_out_of_memory(error):
         raise error
     _fail("not enough memory; choose smaller sizes, fewer images or smaller batches", 2)
 

@@ -98,7 +98,8 @@ def training(
             raise UsageError(f"{path} has no history: it was not trained by restool")
         size, seed = stored.facts.get("size", stored.spec.reference_size), stored.facts.get("seed", "?")
         unit = stored.facts.get("unit", "px")
-        histories[f"{stored.spec.name} at {size} {unit}, seed {seed} ({path.stem})"] = stored.history
+        tuned = f", tune {stored.facts['tune']}" if "tune" in stored.facts else ""
+        histories[f"{stored.spec.name} at {size} {unit}{tuned}, seed {seed} ({path.stem})"] = stored.history
     files, table = write_training(out, histories)
     _print(files, table, as_json=as_json)
 

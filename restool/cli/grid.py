@@ -70,6 +70,7 @@ def run_grid(
         test=targets_of(grid.test, grid.dataset, one=isinstance(grid, TuningGrid)),
         protocols=others if grid.protocols is None else names(grid.protocols),
         finetune_epochs=grid.finetune_epochs,
+        tune=names(grid.tune),
         **start.choices,
     )
     choices = place.choices | {"keep_logits": keep_logits}

@@ -164,6 +164,14 @@ def _source_epochs(name: str) -> Any:
     return _trained(name, "Epochs of training at the source size.", "N", parser=whole_number, show_default=shown)
 
 
+Tuned = Annotated[
+    str,
+    _trained(
+        "--tune",
+        "What training on at a target trains: all, head, head+bn, bn (batch norms), or several to compare.",
+        "NAMES",
+    ),
+]
 RecipeName = Annotated[
     str,
     _trained(
@@ -216,6 +224,7 @@ class Grid(Sources, Tested):
     finetune_epochs: Annotated[
         int, _trained("--finetune-epochs", "Also train on at every target; 0 for not.", "N", parser=whole_number)
     ] = 0
+    tune: Tuned = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +237,7 @@ class TuningGrid(Sources, Tested):
     finetune_epochs: Annotated[
         int, _trained("--epochs", "Epochs of training on at every target size.", "N", parser=whole_number)
     ] = 10
+    tune: Tuned = "all"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,9 +65,9 @@ def put_weights(weights: Weights, model: nn.Module, spec: ModelSpec, *, new_head
     Raises:
         UsageError: the tensors are not those of the model; its notes list them.
     """
-    wanted = _tensors(model)
+    wanted = tensors_of(model)
     found = _fitting(weights.state, wanted, spec)
-    head = _head(model, spec) if new_head or _shapes(found, wanted) else set()
+    head = head_of(model, spec) if new_head or _shapes(found, wanted) else set()
     if new_head:
         if not head:
             raise UsageError(f"`new_head` cannot find the head of {spec.name}: no shape in it depends on the classes")
@@ -79,7 +79,7 @@ def put_weights(weights: Weights, model: nn.Module, spec: ModelSpec, *, new_head
             wanted[name].copy_(value)
 
 
-def _tensors(model: nn.Module) -> State:
+def tensors_of(model: nn.Module) -> State:
     """The tensors of a model themselves, by their names inside of all that wraps the whole of it."""
     return _without_wrappers({name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)})
 
@@ -114,12 +114,12 @@ def _named_as(wanted: State, state: State) -> State:
     return {_DENSE.sub(r"\1", name): value for name, value in state.items()}
 
 
-def _head(model: nn.Module, spec: ModelSpec) -> set[str]:
-    """Names of the tensors that have another shape in a model of one class more."""
+def head_of(model: nn.Module, spec: ModelSpec) -> set[str]:
+    """Names, as `tensors_of` gives them, of the tensors that have another shape in a model of one class more."""
     devices = range(torch.cuda.device_count())
     with torch.random.fork_rng(devices):
         other = replace(spec, classes=spec.classes + 1).blank()
-    return set(_shapes(_tensors(other), _tensors(model)))
+    return set(_shapes(tensors_of(other), tensors_of(model)))
 
 
 def _shapes(found: State, wanted: State) -> dict[str, tuple[Tensor, Tensor]]:

@@ -48,9 +48,16 @@ def commands(part: pd.DataFrame) -> list[str]:
             "protocols": ",".join(dict.fromkeys(way for way, *_ in ways if way != "source")),
             **_views(settings, [view for _, *views in ways for view in views]),
         }
-        options |= {"finetune-epochs": str(epochs)} if epochs else {}
+        options |= {"finetune-epochs": str(epochs), "tune": _tunes(targets)} if epochs else {}
         found.append(typed("sweep", options))
     return found
+
+
+def _tunes(tuned: pd.DataFrame) -> str:
+    """What fine-tuned records trained, nothing where that is all."""
+    found = tuned.get("finetune_tune", pd.Series(dtype=object)).dropna()
+    every = [] if len(found) == len(tuned) else ["all"]
+    return ",".join([*every, *dict.fromkeys(found)]) if len(found) else ""
 
 
 def _views(settings: Mapping[str, str], others: Sequence[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, runtime_checkable
@@ -84,6 +85,7 @@ def train(
     validate: Callable[[nn.Module], float] | None = None,
     facts: dict[str, Any] | None = None,
     watch: Watch | None = None,
+    keep_norms: bool = False,
 ) -> list[dict[str, float]]:
     """Train in place, from the last checkpoint if there is one.
 
@@ -92,7 +94,8 @@ def train(
 
     Args:
         model: on the device of `batches`; left in evaluation mode with the batch-norm statistics of `size`. Trained
-            at several sizes, it keeps statistics for each (see `restool.models.norms`).
+            at several sizes, it keeps statistics for each (see `restool.models.norms`). Parameters without
+            `requires_grad` stay as they are.
         batches: training images, already at the sizes to train at, of which `size` is one.
         recipe: how to train.
         epochs: passes over the images; 0 trains nothing, and the checkpoint holds the model as it came.
@@ -103,6 +106,7 @@ def train(
         validate: gives the validation accuracy of the model, called after every epoch.
         facts: stored in the checkpoint.
         watch: told of every step and epoch; may raise to stop.
+        keep_norms: batch norms use their running statistics and leave them as they are.
 
     Returns:
         One dict per epoch: loss (with the penalty and that of enlarged images), penalty, accuracy of source images, and
@@ -123,7 +127,9 @@ def train(
             last.restore_optimizer(optimizer)
     for epoch in range(len(history), epochs):
         place = Place(epoch, epochs)
-        figures = _epoch(model, batches, recipe, optimizer, place=place, size=size, seed=seed, watch=watch)
+        model.train()
+        with frozen(model) if keep_norms else nullcontext():
+            figures = _epoch(model, batches, recipe, optimizer, place=place, size=size, seed=seed, watch=watch)
         _require_finite_weights(model, place)
         if validate is not None:
             figures["validation_accuracy"] = validate(model.eval())
@@ -153,7 +159,6 @@ def _epoch(
     """One pass over the images; sums stay on the device until its end."""
     epoch_seed = seed * 100_003 + place.epoch
     torch.manual_seed(epoch_seed)
-    model.train()
     sums: Tensor | None = None
     norms = NormsInTurn(model)
     first, total = place.epoch * len(batches), place.epochs * len(batches)

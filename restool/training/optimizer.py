@@ -44,10 +44,11 @@ def learning_rate(step: int, base: float, *, warmup: int, total: int) -> float:
 def make_optimizer(model: nn.Module, rate: float, weight_decay: float = 0.0) -> AdamW:
     """Adam with two groups: all parameters but those of masks, and masks at a tenth of the rate without decay.
 
-    Each group keeps its peak rate as "base". Without decay AdamW is Adam, bit for bit.
+    Each group keeps its peak rate as "base". Without decay AdamW is Adam, bit for bit. What is frozen
+    (`requires_grad`) is in none.
     """
-    masks = [parameter for mask in layers(model, GaussianMask) for parameter in mask.parameters()]
-    others = [p for p in model.parameters() if all(p is not mask for mask in masks)]
+    masks = [p for mask in layers(model, GaussianMask) for p in mask.parameters() if p.requires_grad]
+    others = [p for p in model.parameters() if p.requires_grad and all(p is not mask for mask in masks)]
     groups = [{"params": others, "base": rate, "weight_decay": weight_decay}]
     if masks:
         groups.append({"params": masks, "base": rate * MASK_RATE_FACTOR, "weight_decay": 0.0})

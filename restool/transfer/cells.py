@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from restool.records import RECORD_FORMAT
 from restool.transfer.config import StudyConfig
 from restool.transfer.preparation import other_views
 from restool.transfer.protocols import FINETUNE, SOURCE, possible
+from restool.transfer.tuning import Tune
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +92,14 @@ class SourceRun:
 class Cell:
     """One number of the grid: a source run met with a target by a protocol.
 
-    `view` is how the test images come to the target, if not as in training.
+    `view` is how the test images come to the target, if not as in training. `tune` is what fine-tuning trains.
     """
 
     run: SourceRun
     target: int
     protocol: str
     finetune_epochs: int = 0
+    tune: Tune = "all"
     view: View | None = None
 
     @property
@@ -107,8 +110,14 @@ class Cell:
             "target": self.target,
             "protocol": self.protocol,
             "finetune_epochs": self.finetune_epochs,
+            **({} if self.tune == "all" else {"finetune_tune": self.tune}),
             **self._test_view,
         }
+
+    @property
+    def tuned(self) -> str:
+        """What fine-tuning trains, where that is not all, to follow other words."""
+        return "" if self.tune == "all" else f", tune {self.tune}"
 
     @property
     def _test_view(self) -> dict[str, Any]:
@@ -128,7 +137,7 @@ class Cell:
         sizes = run.trained_at if self.protocol == SOURCE.name else f"{run.trained_at} -> {self.target}"
         where = f"{sizes} {run.unit}"
         plural = "" if self.finetune_epochs == 1 else "s"
-        tuned = f" {self.finetune_epochs} epoch{plural}" if self.protocol == FINETUNE.name else ""
+        tuned = f" {self.finetune_epochs} epoch{plural}{self.tuned}" if self.protocol == FINETUNE.name else ""
         shown = f", {self.view}" if self.view else ""
         return f"{run.model} {where}, {self.protocol}{tuned}{shown}, seed {run.seed}"
 
@@ -170,10 +179,8 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 cells.append(Cell(run=run, target=source, protocol=SOURCE.name, view=view))
                 cells += [Cell(run=run, target=t, protocol=name, view=view) for t in config.test for name in zero_shot]
             if config.finetune_epochs:
-                cells += [
-                    Cell(run=run, target=target, protocol=FINETUNE.name, finetune_epochs=config.finetune_epochs)
-                    for target in config.test
-                ]
+                tuned = partial(Cell, run=run, protocol=FINETUNE.name, finetune_epochs=config.finetune_epochs)
+                cells += [tuned(target=target, tune=tune) for tune in config.tune for target in config.test]
     return cells
 
 

@@ -21,6 +21,7 @@ from restool.models.names import comes_trained
 from restool.recipe import Recipe
 from restool.transfer.dims import require_dims
 from restool.transfer.protocols import FINETUNE, SOURCE, applicable, refusal, resolve_protocol, starting_protocol
+from restool.transfer.tuning import Tune, freeze_all_but
 
 DEFAULT_EPOCHS = {"gabors": 8, "tones": 8}
 """A source model of these data sets is trained for so many epochs where a user names none."""
@@ -41,6 +42,7 @@ class StudyConfig:
         seeds: one source model each.
         epochs: of training at a source; None for the data set's default, or none for a model that comes trained.
         finetune_epochs: of training on at every target; 0 for none.
+        tune: what that trains, or several to compare: "all", "head", "head+bn" or "bn", see `restool.transfer.tuning`.
         protocols: names of zero-shot protocols; "all" that apply to the model, or "start", the one that
             fine-tuning starts from.
         limit: use this many training and as many test images; None for all.
@@ -66,6 +68,7 @@ class StudyConfig:
     seeds: Sequence[int] = (0,)
     epochs: Annotated[int | None, Knob("Epochs at a source.", "N", least=0, most=MOST_EPOCHS)] = None
     finetune_epochs: Annotated[int, Knob("Epochs at a target.", "N", least=0, most=MOST_EPOCHS)] = 0
+    tune: Sequence[Tune] = ("all",)
     protocols: Sequence[str] | Literal["all", "start"] = "all"
     limit: int | None = None
     resample: Resample = "decimate"
@@ -100,6 +103,7 @@ class StudyConfig:
             object.__setattr__(self, "protocols", tuple(dict.fromkeys(self.protocols)))
         elif self.protocols not in ("all", "start"):
             raise ArgumentError("protocols", "must be all, start, or several names", self.protocols, "put it in a list")
+        self._check_tune()
         object.__setattr__(self, "zero_shot", self._resolve_protocols())
 
     @property
@@ -131,6 +135,16 @@ class StudyConfig:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _of_channels(name, getattr(self, name)))
 
+    def _check_tune(self) -> None:
+        asked = (self.tune,) if isinstance(self.tune, str) else tuple(dict.fromkeys(self.tune))
+        if not asked:
+            raise ArgumentError("tune", f"must be one or several of {', '.join(get_args(Tune))}", self.tune)
+        for tune in asked:
+            require_choice("tune", tune, get_args(Tune))
+        if asked != ("all",) and not self.finetune_epochs:
+            raise UsageError("`tune` says what fine-tuning trains, but `finetune_epochs` is 0; give it at least 1")
+        object.__setattr__(self, "tune", asked)
+
     def _check_dims(self) -> None:
         """Refuse a model of images for sequences, the other way round, and what sequences have no meaning for."""
         dims = dims_of(self.dataset)
@@ -148,7 +162,10 @@ class StudyConfig:
                 rule = "must be zero-shot protocols"
                 raise ArgumentError("protocols", rule, name, "fine-tuning is asked for by `finetune_epochs`")
         with torch.random.fork_rng(devices=[]):
-            model = ModelSpec(self.model, reference_size=self.sources[0]).blank()
+            spec = ModelSpec(self.model, reference_size=self.sources[0])
+            model = spec.blank()
+        for tune in self.tune:
+            freeze_all_but(tune, model, spec)
         self._check_penalty(model)
         if self.protocols == "all":
             return tuple(applicable(model))

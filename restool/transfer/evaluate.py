@@ -1,5 +1,6 @@
 """Accuracy of a model on batches of images."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from restool.report.columns import spelt
 from restool.transfer.cache import KernelCache
 from restool.transfer.dims import require_dims, require_resampled
 from restool.transfer.fitting import require_size
+from restool.transfer.halving import InParts
 from restool.transfer.protocols import SOURCE, Protocol, applicable, possible, resolve_protocol
 
 EVALUATION_BATCH = 100
@@ -23,6 +25,7 @@ RECALIBRATION_IMAGES = 1100
 """Batch-norm statistics are estimated from so many training images."""
 
 
+<<<<<<< HEAD
 class Tested(NamedTuple):
     """What a model made of some images.
 
@@ -35,6 +38,11 @@ class Tested(NamedTuple):
     correct: Tensor
     logits: Tensor
     image: Tensor
+=======
+def say(text: str) -> None:
+    """One line on stderr."""
+    print(f"restool: {text}", file=sys.stderr)
+>>>>>>> h7
 
 
 def correct_predictions(model: nn.Module, batches: Batches, step: Callable[[], None] = lambda: None) -> Tensor:
@@ -43,18 +51,45 @@ def correct_predictions(model: nn.Module, batches: Batches, step: Callable[[], N
 
 
 @torch.no_grad()
+<<<<<<< HEAD
 def predictions(model: nn.Module, batches: Batches, step: Callable[[], None] = lambda: None) -> Tested:
     """What a model makes of images, in stored order.
+=======
+def predictions(
+    model: nn.Module,
+    batches: Batches,
+    step: Callable[[], None] = lambda: None,
+    noted: Callable[[str], None] = say,
+) -> tuple[Tensor, Tensor]:
+    """Whether each image's highest logit is its label, and all of its logits, in stored order.
+>>>>>>> h7
+
+    A batch that does not fit the memory is halved until it does (see `InParts`): logits may then differ by rounding.
 
     Args:
         model: in evaluation mode, on the device of `batches`.
         batches: read once, in order, without augmentation.
         step: called after every batch.
+<<<<<<< HEAD
     """
     correct, found, image = [], [], torch.empty(0)
     for images, labels in batches.epoch():
         logits = model(images)
         image = image if len(image) else images[:1].clone()
+=======
+        noted: told once if batches are halved.
+
+    Returns:
+        [N] bool and [N, C] float32, on the CPU.
+
+    Raises:
+        UsageError: a single image does not fit the memory.
+    """
+    correct, found = [], []
+    answer = InParts(model, noted)
+    for images, labels in batches.epoch():
+        logits = answer(images)
+>>>>>>> h7
         correct.append(logits.argmax(1) == labels)
         found.append(logits.float())
         step()

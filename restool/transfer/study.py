@@ -60,6 +60,7 @@ class Study:
         self.cells = plan(config, dataset)
         self._places = {cell: number for number, cell in enumerate(self.cells, start=1)}
         self.failed: list[Cell] = []
+        self._noted: set[str] = set()
         weights = None if config.weights is None else Path(config.weights)
         self.trainer = Trainer(dataset, folder, device=device, method=method, progress=progress, weights=weights)
         self.kernels = KernelCache()
@@ -150,7 +151,11 @@ class Study:
         start_peak_memory(self.device)
         started = time.perf_counter()
         with self.progress.activity(f"test {cell}", len(batches)) as watch:
+<<<<<<< HEAD
             correct, logits, image = predictions(model, batches, watch.step)
+=======
+            correct, logits = predictions(model, batches, watch.step, self._note_once)
+>>>>>>> h7
         timing = {"evaluate_seconds": time.perf_counter() - started}
         peak = peak_memory(self.device)
         if is_own:
@@ -158,6 +163,8 @@ class Study:
         figures = output_figures(logits, batches.labels.cpu(), correct, own) | cost_figures(model, image, peak)
         if trained.seconds is not None and protocol in (SOURCE, FINETUNE):
             timing["train_seconds"] = trained.seconds
+        if protocol is FINETUNE:
+            timing["trained_parameters"] = trained.parameters
         if self.keep_logits:
             self.folder.write_logits(cell.key, logits.numpy())
         self.folder.write_record(cell.key, cell.fields, correct.numpy(), timing, self.environment, figures)
@@ -174,6 +181,11 @@ class Study:
     def _is_done(self, cell: Cell) -> bool:
         kept = not self.keep_logits or self.folder.logits(cell.key).exists()
         return kept and self.folder.record(cell.key).exists()
+
+    def _note_once(self, text: str) -> None:
+        if text not in self._noted:
+            self._noted.add(text)
+            self.progress.noted(text)
 
     def _tell_position(self, cell: Cell) -> None:
         self.progress.at(self._places[cell], len(self.cells))

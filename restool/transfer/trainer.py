@@ -10,7 +10,7 @@ from torch import nn
 
 from restool.correlation import Method
 from restool.data import Batches, Dataset, MixedBatches
-from restool.errors import UsageError
+from restool.errors import UsageError, is_out_of_memory
 from restool.interop.weights import put_weights, read_weights
 from restool.models import ModelSpec
 from restool.nn import calibrate, use_method
@@ -21,6 +21,7 @@ from restool.transfer.cells import Cell, SourceRun
 from restool.transfer.evaluate import EVALUATION_BATCH, correct_predictions
 from restool.transfer.progress import Progress
 from restool.transfer.protocols import SOURCE
+from restool.transfer.tuning import Tune, freeze_all_but, trained_parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class Training:
         epochs: passes over the images.
         recipe: how to train.
         text: in a few words.
+        tune: what it trains.
     """
 
     run: SourceRun
@@ -46,6 +48,7 @@ class Training:
     epochs: int
     recipe: Recipe
     text: str
+    tune: Tune = "all"
 
     @classmethod
     def of_source(cls, run: SourceRun) -> "Training":
@@ -73,16 +76,21 @@ class Training:
             seed=int(cell.key[:8], 16),
             epochs=cell.finetune_epochs,
             recipe=replace(run.recipe, enlarge=1.0),
-            text=f"fine-tune {run.model} {run.trained_at} -> {cell.target} {run.unit}, seed {run.seed}",
+            text=f"fine-tune {run.model} {run.trained_at} -> {cell.target} {run.unit}{cell.tuned}, seed {run.seed}",
+            tune=cell.tune,
         )
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model at the end of its training, and the seconds that took; None where some were spent before."""
+    """A model at the end of its training, the seconds that took, and how many numbers it changed.
+
+    There are no seconds where some were spent before.
+    """
 
     model: nn.Module
     seconds: float | None
+    parameters: int
 
 
 class Trainer:
@@ -138,7 +146,25 @@ class Trainer:
         put_weights(weights, model, self.spec(run.model, run.source), new_head=run.new_head)
 
     def trained(self, model: nn.Module, training: Training) -> Trained:
-        """The model itself, trained to the end of a training, from its checkpoint if there is one."""
+        """The model itself, trained to the end of a training, from its checkpoint if there is one.
+
+        Raises:
+            UsageError: the memory does not suffice, or the model has nothing that is to be trained.
+        """
+        freeze_all_but(training.tune, model, self.spec(training.run.model, training.run.source))
+        try:
+            seconds = self._train(model, training)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            images, at = training.recipe.batch_size, f"{training.size} {training.run.unit}"
+            raise UsageError(
+                f"not enough memory for training steps of {images} images of {at}; choose a smaller `batch_size`"
+            ) from error
+        return Trained(model, seconds, trained_parameters(model))
+
+    def _train(self, model: nn.Module, training: Training) -> float | None:
+        """Train, and give the seconds that took, if all of it was done here."""
         run, size, recipe, device = training.run, training.size, training.recipe, self.device
         batches = MixedBatches(
             self.dataset,
@@ -169,10 +195,16 @@ class Trainer:
                 seed=training.seed,
                 checkpoint=path,
                 validate=validate,
-                facts={**run.fields, "size": size, "trained_epochs": training.epochs},
+                facts={**run.fields, "size": size, "trained_epochs": training.epochs, **_tuned(training.tune)},
                 watch=watch,
+                keep_norms=training.tune == "head",
             )
-        return Trained(model, None if done else time.perf_counter() - started)
+        return None if done else time.perf_counter() - started
+
+
+def _tuned(tune: Tune) -> dict[str, str]:
+    """What a checkpoint says of it: nothing where all is trained."""
+    return {} if tune == "all" else {"tune": tune}
 
 
 def _dtypes(recipe: Recipe) -> list[torch.dtype]:

@@ -213,6 +213,7 @@ TYPED = {
     "--fit": ("pad", "grid", "fit", "pad"),
     "--augment": ("flip", "grid", "augment", "flip"),
     "--test": ("12", "grid", "test", "12"),
+    "--tune": ("all,bn", "grid", "tune", "all,bn"),
     "--protocols": ("resize", "grid", "protocols", "resize"),
     "--data-dir": ("here", "place", "data_dir", Path("here")),
     "--download": (None, "place", "download", True),

@@ -38,7 +38,7 @@ OTHER_RECIPE = {
     "precision": "bfloat16",
     "weight_decay": 1e-9,
 }
-OTHER_CELL = {"target": 33, "protocol": "as-is", "finetune_epochs": 1, "view": View(crop_ratio=0.9)}
+OTHER_CELL = {"target": 33, "protocol": "as-is", "finetune_epochs": 1, "tune": "bn", "view": View(crop_ratio=0.9)}
 
 
 def test_the_key_of_an_example_never_changes():
