@@ -25,7 +25,6 @@ RECALIBRATION_IMAGES = 1100
 """Batch-norm statistics are estimated from so many training images."""
 
 
-<<<<<<< HEAD
 class Tested(NamedTuple):
     """What a model made of some images.
 
@@ -38,11 +37,11 @@ class Tested(NamedTuple):
     correct: Tensor
     logits: Tensor
     image: Tensor
-=======
+
+
 def say(text: str) -> None:
     """One line on stderr."""
     print(f"restool: {text}", file=sys.stderr)
->>>>>>> h7
 
 
 def correct_predictions(model: nn.Module, batches: Batches, step: Callable[[], None] = lambda: None) -> Tensor:
@@ -51,18 +50,13 @@ def correct_predictions(model: nn.Module, batches: Batches, step: Callable[[], N
 
 
 @torch.no_grad()
-<<<<<<< HEAD
-def predictions(model: nn.Module, batches: Batches, step: Callable[[], None] = lambda: None) -> Tested:
-    """What a model makes of images, in stored order.
-=======
 def predictions(
     model: nn.Module,
     batches: Batches,
     step: Callable[[], None] = lambda: None,
     noted: Callable[[str], None] = say,
-) -> tuple[Tensor, Tensor]:
-    """Whether each image's highest logit is its label, and all of its logits, in stored order.
->>>>>>> h7
+) -> Tested:
+    """What a model makes of images, in stored order.
 
     A batch that does not fit the memory is halved until it does (see `InParts`): logits may then differ by rounding.
 
@@ -70,26 +64,16 @@ def predictions(
         model: in evaluation mode, on the device of `batches`.
         batches: read once, in order, without augmentation.
         step: called after every batch.
-<<<<<<< HEAD
-    """
-    correct, found, image = [], [], torch.empty(0)
-    for images, labels in batches.epoch():
-        logits = model(images)
-        image = image if len(image) else images[:1].clone()
-=======
         noted: told once if batches are halved.
-
-    Returns:
-        [N] bool and [N, C] float32, on the CPU.
 
     Raises:
         UsageError: a single image does not fit the memory.
     """
-    correct, found = [], []
+    correct, found, image = [], [], torch.empty(0)
     answer = InParts(model, noted)
     for images, labels in batches.epoch():
         logits = answer(images)
->>>>>>> h7
+        image = image if len(image) else images[:1].clone()
         correct.append(logits.argmax(1) == labels)
         found.append(logits.float())
         step()

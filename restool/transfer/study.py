@@ -151,11 +151,7 @@ class Study:
         start_peak_memory(self.device)
         started = time.perf_counter()
         with self.progress.activity(f"test {cell}", len(batches)) as watch:
-<<<<<<< HEAD
-            correct, logits, image = predictions(model, batches, watch.step)
-=======
-            correct, logits = predictions(model, batches, watch.step, self._note_once)
->>>>>>> h7
+            correct, logits, image = predictions(model, batches, watch.step, self._note_once)
         timing = {"evaluate_seconds": time.perf_counter() - started}
         peak = peak_memory(self.device)
         if is_own:
@@ -175,7 +171,7 @@ class Study:
             model = SOURCE.apply(source.model, run.source, run.source, kernels=self.kernels)
             batches = Batches(self.dataset, "test", run.source, batch_size=EVALUATION_BATCH, device=self.device)
             with self.progress.activity(f"answers of {run}", len(batches)) as watch:
-                self._own = run, predictions(model, batches, watch.step).logits
+                self._own = run, predictions(model, batches, watch.step, self._note_once).logits
         return self._own[1]
 
     def _is_done(self, cell: Cell) -> bool:
