@@ -117,14 +117,8 @@ def train(
     """
     watch = watch or Unwatched()
     optimizer = make_optimizer(model, recipe.learning_rate, recipe.weight_decay)
-    history: list[dict[str, float]] = []
     keep_sets(model, batches.image_sizes)
-    if checkpoint is not None and checkpoint.exists():
-        last = load_checkpoint(checkpoint)
-        model.load_state_dict(last.model)
-        history = last.history
-        if last.epoch < epochs:
-            last.restore_optimizer(optimizer)
+    history = [] if checkpoint is None or not checkpoint.exists() else _resume(checkpoint, model, optimizer, epochs)
     for epoch in range(len(history), epochs):
         place = Place(epoch, epochs)
         model.train()
@@ -143,6 +137,15 @@ def train(
         save_checkpoint(checkpoint, Checkpoint(spec=spec, model=model.state_dict(), facts=facts or {}))
     model.eval()
     return history
+
+
+def _resume(checkpoint: Path, model: nn.Module, optimizer: Optimizer, epochs: int) -> list[dict[str, float]]:
+    """Take model and optimiser from a checkpoint, and give the figures of its epochs."""
+    last = load_checkpoint(checkpoint)
+    model.load_state_dict(last.model)
+    if last.epoch < epochs:
+        last.restore_optimizer(optimizer)
+    return last.history
 
 
 def _epoch(

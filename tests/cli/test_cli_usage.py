@@ -62,7 +62,10 @@ SWEEP = [
     (["--time-limit", "nan"], r"--time-limit must be above 0 minutes, but is nan"),
     (["--device", "tpu"], r"invalid value for '--device': .*'tpu' is not one of 'auto', 'cpu', 'cuda'"),
     (["--limit"], r"option '--limit' requires an argument"),
-    (["--tran", "16"], r"no such option: --tran \(Possible options: --mean, --train\); see `restool sweep --help`"),
+    (
+        ["--tran", "16"],
+        r"no such option: --tran \(Possible options: --mean, --train, --tune\); see `restool sweep --help`",
+    ),
     (["16"], r"got unexpected extra argument\(s\) \(16\); see `restool sweep --help`"),
 ]
 
