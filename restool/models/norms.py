@@ -92,6 +92,19 @@ def frozen(model: nn.Module) -> Iterator[None]:
             norm.train()
 
 
+@contextmanager
+def still(model: nn.Module) -> Iterator[None]:
+    """What a model in training keeps beside its parameters, as running statistics, stays as it is meanwhile."""
+    training = [module for module in model.modules() if module._buffers and module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 def _set(model: nn.Module, size: int) -> Tensor:
     return model.get_buffer(f"{PREFIX}{size}")
 

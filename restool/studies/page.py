@@ -145,18 +145,19 @@ def _unit(one: Sweep) -> str:
 
 def _measured(summary: pd.DataFrame) -> list[list[str]]:
     """Header and a row for every sweep, source and protocol."""
-    shown = summary[summary["protocol"] != "source"]
+    shown = with_labels(summary[summary["protocol"] != "source"])
     targets = sorted(set(shown["target"]))
     unit = unit_of(summary.iloc[0].to_dict())
     table = [
         ["sweep", "source", "protocol", "n", "seeds", "at the source", *(f"{target} {unit}" for target in targets)]
     ]
-    for (sweep, source, protocol, epochs), cells in shown.groupby(
-        ["sweep", "source", "protocol", "finetune_epochs"], sort=False
+    for (sweep, source, epochs, label), cells in shown.groupby(
+        ["sweep", "source", "finetune_epochs", "label"], sort=False
     ):
         own = summary[(summary["sweep"] == sweep) & (summary["source"] == source) & (summary["protocol"] == "source")]
         seeds = max(cells["seeds"].max(), own["seeds"].max() if len(own) else 0)
-        name = plural(int(str(epochs)), "epoch") + " there" if epochs else str(protocol)
+        count = plural(int(str(epochs)), "epoch")
+        name = str(label).replace(count, f"{count} there", 1) if epochs else str(label)
         line = [str(sweep), f"{source} {unit}", name, str(cells["n"].iloc[0]), str(seeds)]
         line.append(accuracy(own.iloc[0].to_dict()) if len(own) else "")
         by_target = {row["target"]: row for row in cells.to_dict("records")}

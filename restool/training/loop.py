@@ -17,7 +17,7 @@ from restool.aliasing import penalty
 from restool.data import Batches, MixedBatches
 from restool.errors import RestoolError
 from restool.models import ModelSpec
-from restool.models.norms import NormsInTurn, frozen, keep_sets
+from restool.models.norms import NormsInTurn, frozen, keep_sets, still
 from restool.recipe import Recipe
 from restool.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from restool.training.enlarging import Enlarger
@@ -85,7 +85,7 @@ def train(
     validate: Callable[[nn.Module], float] | None = None,
     facts: dict[str, Any] | None = None,
     watch: Watch | None = None,
-    keep_norms: bool = False,
+    keep_buffers: bool = False,
 ) -> list[dict[str, float]]:
     """Train in place, from the last checkpoint if there is one.
 
@@ -106,7 +106,7 @@ def train(
         validate: gives the validation accuracy of the model, called after every epoch.
         facts: stored in the checkpoint.
         watch: told of every step and epoch; may raise to stop.
-        keep_norms: batch norms use their running statistics and leave them as they are.
+        keep_buffers: batch norms use their running statistics, and no buffer changes.
 
     Returns:
         One dict per epoch: loss (with the penalty and that of enlarged images), penalty, accuracy of source images, and
@@ -122,7 +122,7 @@ def train(
     for epoch in range(len(history), epochs):
         place = Place(epoch, epochs)
         model.train()
-        with frozen(model) if keep_norms else nullcontext():
+        with still(model) if keep_buffers else nullcontext():
             figures = _epoch(model, batches, recipe, optimizer, place=place, size=size, seed=seed, watch=watch)
         _require_finite_weights(model, place)
         if validate is not None:

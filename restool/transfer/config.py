@@ -98,12 +98,12 @@ class StudyConfig:
             object.__setattr__(self, name, _distinct(name, getattr(self, name), least, most, noun))
         check_knobs(self)
         require_limit(self.limit)
+        self._check_tune()
         self._check_start()
         if not isinstance(self.protocols, str):
             object.__setattr__(self, "protocols", tuple(dict.fromkeys(self.protocols)))
         elif self.protocols not in ("all", "start"):
             raise ArgumentError("protocols", "must be all, start, or several names", self.protocols, "put it in a list")
-        self._check_tune()
         object.__setattr__(self, "zero_shot", self._resolve_protocols())
 
     @property
@@ -122,6 +122,11 @@ class StudyConfig:
         """Whether a source model starts from weights that were trained elsewhere."""
         return self.weights is not None or comes_trained(self.model)
 
+    @property
+    def trains_head(self) -> bool:
+        """Whether every model that is tested was trained with its head."""
+        return self.source_epochs > 0 or (self.finetune_epochs > 0 and "bn" not in self.tune)
+
     def _check_start(self) -> None:
         if not isinstance(self.weights, str | Path | None):
             raise ArgumentError("weights", "must be the path of a file", self.weights)
@@ -129,7 +134,7 @@ class StudyConfig:
             object.__setattr__(self, "weights", Path(self.weights))
         elif self.new_head:
             raise UsageError("`new_head` needs `weights`, whose head it replaces")
-        if self.new_head and not self.source_epochs and not self.finetune_epochs:
+        if self.new_head and not self.trains_head:
             raise UsageError("`new_head` must be trained, but `epochs` is 0; give it at least 1")
         for name in ("mean", "std"):
             if getattr(self, name) is not None:

@@ -74,7 +74,7 @@ def _require_trained_head(config: StudyConfig, dataset: Dataset) -> None:
     """Raise UsageError for a library's trained model whose head is drawn for other classes and never trained."""
     trained = preprocessing_of(config.model) if config.comes_trained and config.weights is None else None
     classes = len(dataset.class_names)
-    if trained is not None and trained.classes != classes and not config.source_epochs and not config.finetune_epochs:
+    if trained is not None and trained.classes != classes and not config.trains_head:
         raise UsageError(
             f"{config.model} is trained for {trained.classes:,} classes and {dataset.name} has {classes:,}, so its "
             "head is new; train it for `epochs` of at least 1, or give `weights`"

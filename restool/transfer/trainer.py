@@ -197,7 +197,7 @@ class Trainer:
                 validate=validate,
                 facts={**run.fields, "size": size, "trained_epochs": training.epochs, **_tuned(training.tune)},
                 watch=watch,
-                keep_norms=training.tune == "head",
+                keep_buffers=training.tune == "head",
             )
         return None if done else time.perf_counter() - started
 

@@ -92,3 +92,13 @@ def test_the_page_is_a_pure_function_of_file_and_records(file, write, tmp_path):
     assert "Everything." in first
     assert "It does." in first
     assert "not run yet" in first  # the other two sweeps
+
+
+def test_every_mode_of_fine_tuning_has_its_row(file, write, tmp_path):
+    write([1, 0, 1, 1])
+    tuned = {"target": 12, "protocol": "finetune", "finetune_epochs": 1}
+    write([1, 1, 1, 1], **tuned)
+    write([0, 0, 1, 1], **tuned, finetune_tune="head+bn")
+    rows = rows_of(page_of(file, tmp_path), "Measured")
+    found = {row[2]: row[-1].split()[0] for row in rows}
+    assert found == {"1 epoch there": "100.0", "1 epoch there, tune head+bn": "50.0"}

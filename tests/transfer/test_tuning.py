@@ -34,6 +34,12 @@ class Small(nn.Module):
         return self.last(self.norm(self.body(images)).mean((2, 3)))
 
 
+def spectral(model):
+    """A network whose convolution is divided by its largest singular value, followed in training by two buffers."""
+    nn.utils.parametrizations.spectral_norm(model.body)
+    return model
+
+
 @pytest.fixture(autouse=True)
 def networks(monkeypatch):
     """A module of factories."""
@@ -42,6 +48,8 @@ def networks(monkeypatch):
         layer=lambda classes: Small(classes, nn.GroupNorm(2, 4)),
         none=lambda classes: Small(classes, nn.Identity()),
         fixed=lambda: Small(10, nn.BatchNorm2d(4)),
+        instance=lambda classes: Small(classes, nn.InstanceNorm2d(4, affine=True, track_running_stats=True)),
+        spectral=lambda classes: spectral(Small(classes, nn.Identity())),
     )
     monkeypatch.setitem(sys.modules, "smallnets", module)
 
@@ -122,6 +130,24 @@ def test_a_killed_fine_tuning_of_a_part_goes_on_to_the_bit(lab, tmp_path):
         lab.run(tmp_path / "killed", lab.progress(stop_after=steps + 2), **choices)
     lab.run(tmp_path / "killed", **choices)
     assert lab.records(tmp_path / "killed") == lab.records(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("network", ["batch", "instance", "spectral"])
+def test_a_head_alone_leaves_every_buffer_of_a_network_of_ones_own(lab, tmp_path, network):
+    choices = {"model": f"smallnets:{network}", "tune": ["head"], "test": (12,), "protocols": ["as-is"]}
+    assert lab.run(tmp_path, **choices) == []
+    (cell,) = (cell for cell in lab.plan(**choices) if cell.protocol == "finetune")
+    assert {".".join(name.split(".")[-2:]) for name in changed(tmp_path, cell)} == {"last.weight", "last.bias"}
+
+
+@pytest.mark.parametrize("tune", [["bn"], ["all", "bn"]])
+def test_a_new_head_that_some_mode_leaves_as_drawn_is_refused(lab, tune):
+    with pytest.raises(UsageError, match="^`new_head` must be trained, but `epochs` is 0; give it at least 1$"):
+        lab.config(weights="any.pth", new_head=True, epochs=0, tune=tune)
+
+
+def test_a_new_head_that_is_trained_with_norms_is_not_refused(lab):
+    assert lab.config(weights="any.pth", new_head=True, epochs=0, tune="head+bn").trains_head
 
 
 @pytest.mark.parametrize("penalty", ["gabor", "spectral"])
