@@ -82,20 +82,21 @@ class NormsInTurn:
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """Batch norms of a model in training use their running statistics meanwhile, and leave them as they are."""
-    training = [norm for norm in layers(model, nn.modules.batchnorm._BatchNorm) if norm.training]
-    for norm in training:
-        norm.eval()
-    try:
+    with _evaluating(layers(model, nn.modules.batchnorm._BatchNorm)):
         yield
-    finally:
-        for norm in training:
-            norm.train()
 
 
 @contextmanager
 def still(model: nn.Module) -> Iterator[None]:
     """What a model in training keeps beside its parameters, as running statistics, stays as it is meanwhile."""
-    training = [module for module in model.modules() if module._buffers and module.training]
+    with _evaluating(module for module in model.modules() if module._buffers):
+        yield
+
+
+@contextmanager
+def _evaluating(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """These modules, but not those inside of them, are in evaluation mode meanwhile."""
+    training = [module for module in modules if module.training]
     for module in training:
         module.training = False
     try:
