@@ -133,6 +133,16 @@ def test_the_figure_is_made_anew_from_the_record(restool, here):
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_photographs_are_measured_and_their_figure_is_made_anew(restool, here):
+    options = ("--images", 3, "--batch", 2, "--size", 8, *QUICK, "--out", "out")
+    answer = restool("bench", "data", "--photographs", *options)
+    assert answer.status == 0, answer.err
+    assert answer.out.startswith("Input pipeline, 3 images of 500x375 px, batch 2")
+    before = {path: path.read_bytes() for path in (here / "out").iterdir()}
+    assert restool("bench", "figure", "out").status == 0
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_a_module_of_the_users_takes_part(restool, here, monkeypatch):
     monkeypatch.setattr("sys.path", list(__import__("sys").path))
     (here / "own_cli.py").write_text(

@@ -25,6 +25,7 @@ STORED = 32
 """Stored images have so many pixels a side, those of CIFAR-10."""
 CHANNELS = 3
 BASELINE = "torchvision"
+Loader = DataLoader[tuple[Tensor, int]]
 GREY_LEVEL = (1 + 1e-3) / 255
 """Pixels may differ from Pillow's by one grey level; the thousandth is for float32."""
 
@@ -66,37 +67,47 @@ class DataBench:
         """One per size."""
         dataset = noise(self.images)
         for size in self.sizes:
-            yield self._case(dataset, size, device)
+            batches = Batches(dataset, "train", size, batch_size=self.batch, device=device, augment=True)
+            loader = DataLoader(
+                Pictures(dataset, training_transform(dataset, size)),
+                batch_size=self.batch,
+                shuffle=True,
+                num_workers=self.workers,
+                persistent_workers=self.workers > 0,
+            )
+            yield Case(
+                place={"size": size},
+                candidates=candidates(batches, loader, device, partial(pixel_deviation, dataset, batches, size)),
+                pieces=[{"read and write": epoch_count(self.images, size)}],
+                images=self.images,
+            )
 
-    def _case(self, dataset: Dataset, size: int, device: torch.device) -> Case:
-        batches = Batches(dataset, "train", size, batch_size=self.batch, device=device, augment=True)
-        theirs = Pictures(dataset, training_transform(dataset, size))
-        loader = DataLoader(
-            theirs,
-            batch_size=self.batch,
-            shuffle=True,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-        )
-        seeds = count()
 
-        def our_epoch() -> None:
-            for _ in batches.epoch(shuffle_seed=next(seeds)):
-                pass
+def candidates(
+    batches: Batches, loader: Loader, device: torch.device, check: Callable[[], dict[str, Deviation]]
+) -> list[Candidate]:
+    """An epoch of torchvision's pipeline and one of restool's, both up to batches on the device.
 
-        def their_epoch() -> None:
-            for images, labels in loader:
-                images.to(device), labels.to(device)
+    Args:
+        batches: restool's, on the device.
+        loader: of torchvision's images and labels.
+        device: to bring its batches to.
+        check: deviations of restool's images.
+    """
+    seeds = count()
 
-        return Case(
-            place={"size": size},
-            candidates=[
-                Candidate(name=BASELINE, call=their_epoch, check=dict),
-                Candidate(name="restool", call=our_epoch, check=partial(pixel_deviation, dataset, batches, size)),
-            ],
-            pieces=[{"read and write": epoch_count(self.images, size)}],
-            images=self.images,
-        )
+    def our_epoch() -> None:
+        for _ in batches.epoch(shuffle_seed=next(seeds)):
+            pass
+
+    def their_epoch() -> None:
+        for images, labels in loader:
+            images.to(device), labels.to(device)
+
+    return [
+        Candidate(name=BASELINE, call=their_epoch, check=dict),
+        Candidate(name="restool", call=our_epoch, check=check),
+    ]
 
 
 class Pictures(TorchDataset[tuple[Tensor, int]]):

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
-from itertools import count
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +14,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from restool.arguments import MOST_IMAGES, Knob, check_knobs
-from restool.bench.harness.compare import Candidate, Case, Deviation
-from restool.bench.work.data import BASELINE, GREY_LEVEL
+from restool.bench.harness.compare import Case, Deviation
+from restool.bench.work.data import GREY_LEVEL, DataBench, candidates
 from restool.data import Batches, Dataset
 from restool.data.dataset import PARTS, photographs
 from restool.data.pictures import Encoded
@@ -30,38 +28,22 @@ DRAWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhotographBench:
+class PhotographBench(DataBench):
     """An epoch of decoding, random resized crops, flips and normalisation, up to batches on the device.
 
     Attributes:
-        sizes: pixels to resize to.
-        images: an epoch.
-        batch: images a batch.
-        workers: processes of both candidates; 0 for this one.
+        workers: processes of both candidates; 0 for this one. The others are as in `DataBench`.
 
     Raises:
         UsageError: a number out of range.
     """
 
-    kind: ClassVar[str] = "data"
-
     sizes: tuple[int, ...] = (224,)
-    images: Annotated[int, Knob("Images an epoch.", "N", least=1, most=MOST_IMAGES)] = 2000
-    batch: Annotated[int, Knob("Images a batch.", "N", least=1, most=MOST_IMAGES)] = 64
-    workers: Annotated[int, Knob("Processes that decode.", "N", least=0, most=1024)] = 0
-
-    def __post_init__(self) -> None:
-        check_knobs(self)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What all cases share."""
-        files = f"JPEG of {WIDTH}x{HEIGHT}"
-        return {"images": self.images, "batch": self.batch, "workers": self.workers, "files": files}
-
-    def __len__(self) -> int:
-        """Cases."""
-        return len(self.sizes)
+        return super().settings | {"stored": f"{WIDTH}x{HEIGHT}", "encoding": "JPEG"}
 
     def cases(self, device: torch.device) -> Iterator[Case]:
         """One per size."""
@@ -70,30 +52,15 @@ class PhotographBench:
         parts = dict.fromkeys(PARTS, (files, labels))
         dataset = photographs("drawn", parts, tuple("0123456789")).reading(self.workers, None)
         for size in self.sizes:
-            yield self._case(dataset, Files(files, labels.tolist(), training(dataset, size)), size, device)
-
-    def _case(self, dataset: Dataset, theirs: "Files", size: int, device: torch.device) -> Case:
-        ours = Batches(dataset, "train", size, batch_size=self.batch, device=device, augment=True)
-        loader = DataLoader(theirs, batch_size=self.batch, shuffle=True, num_workers=self.workers)
-        seeds = count()
-
-        def our_epoch() -> None:
-            for _ in ours.epoch(shuffle_seed=next(seeds)):
-                pass
-
-        def their_epoch() -> None:
-            for images, labels in loader:
-                images.to(device), labels.to(device)
-
-        return Case(
-            place={"size": size},
-            candidates=[
-                Candidate(name=BASELINE, call=their_epoch, check=dict),
-                Candidate(name="restool", call=our_epoch, check=partial(pixel_deviation, dataset, theirs, size)),
-            ],
-            pieces=[],
-            images=self.images,
-        )
+            batches = Batches(dataset, "train", size, batch_size=self.batch, device=device, augment=True)
+            theirs = Files(files, labels.tolist(), training(dataset, size))
+            loader = DataLoader(theirs, batch_size=self.batch, shuffle=True, num_workers=self.workers)
+            yield Case(
+                place={"size": size},
+                candidates=candidates(batches, loader, device, partial(pixel_deviation, dataset, theirs, size)),
+                pieces=[],
+                images=self.images,
+            )
 
 
 class Files(TorchDataset[tuple[Tensor, int]]):
