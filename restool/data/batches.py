@@ -43,7 +43,7 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     """(grey level / 255 - mean) / std per channel: [B, C, *N] uint8 -> float32, as convolutions are fastest on it."""
     shift, scale = _by_channel(images, mean, std)
     fastest = torch.channels_last if images.dim() == 4 else torch.contiguous_format
-    return ((images.float() / 255 - shift) / scale).contiguous(memory_format=fastest)
+    return (images.float() / 255).sub_(shift).div_(scale).contiguous(memory_format=fastest)
 
 
 def grey_levels(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

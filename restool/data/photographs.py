@@ -126,7 +126,7 @@ def random_part(shown: Any, size: int, view: View, seed: tuple[int, int]) -> Ten
     from torchvision.transforms import RandomResizedCrop
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
+        torch.default_generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
         top, left, height, width = RandomResizedCrop.get_params(shown, list(SCALE), list(RATIO))
     part = shown.crop((left, top, left + width, top + height))
     return replace(view, fit="squash", crop_ratio=1.0).of_picture(part, size, ())
