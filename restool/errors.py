@@ -56,6 +56,10 @@ class MissingDataError(RestoolError, FileNotFoundError):
     exit_status = 4
 
 
+class DamagedError(MissingDataError):
+    """A file of a results folder does not hold together; it is not used."""
+
+
 ALLOCATOR = ("DefaultCPUAllocator: ", "Storage size calculation overflowed")
 """Words of the errors that torch has no type for: those of a CPU without memory."""
 

@@ -17,46 +17,29 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from restool.errors import ArgumentError, UsageError
+from restool.errors import ArgumentError, DamagedError, UsageError
 from restool.files import write_atomically
+from restool.integrity import RECORD_FORMAT, SET_ASIDE, sealed
 from restool.version import __version__
 
-RECORD_FORMAT = 1
-"""This number is part of every key. It is raised when the same fields come to mean another result."""
 MARKER = "restool.json"
 CHECKPOINTS = "checkpoints"
-
-
-def correct_bits(packed: str, n: int) -> NDArray[np.bool_]:
-    """What a record says of each test image, as it was given to `write_record`: [n].
-
-    Args:
-        packed: `result.correct` of the record.
-        n: `result.n` of it.
-
-    Raises:
-        ValueError: not base64, or not as many bytes as n bits need.
-    """
-    raw = np.frombuffer(base64.b64decode(packed, validate=True), dtype=np.uint8)
-    if len(raw) != -(-n // 8):
-        raise ValueError(f"there are {len(raw)} bytes")
-    return np.unpackbits(raw, count=n).astype(bool)
 
 
 def read_logits(path: Path, n: int) -> NDArray[np.float32]:
     """The logits that `ResultsFolder.write_logits` wrote: [n, C].
 
     Raises:
-        UsageError: the file is damaged, or not of so many images.
+        DamagedError: the file is damaged, or not of so many images.
     """
     try:
         with path.open("rb") as file, np.load(file) as stored:
             logits = stored["logits"]
         readable = logits.ndim == 2 and logits.dtype == np.float32
     except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, BadZipFile) as error:
-        raise UsageError(f"{path} is damaged: delete it and run the sweep again with `keep_logits`") from error
+        raise DamagedError(f"{path} is damaged; {SET_ASIDE}") from error
     if not readable or len(logits) != n:
-        raise UsageError(f"{path} is not of {n} images: delete it and run the sweep again with `keep_logits`")
+        raise DamagedError(f"{path} is not of {n} images; {SET_ASIDE}")
     return logits
 
 
@@ -122,6 +105,7 @@ class ResultsFolder:
         timing: Mapping[str, float],
         environment: Mapping[str, Any],
         figures: Mapping[str, float] | None = None,
+        checkpoint: str | None = None,
     ) -> None:
         """Write the record of a cell.
 
@@ -132,6 +116,7 @@ class ResultsFolder:
             timing: seconds by activity, and how many numbers fine-tuning trained.
             environment: of the code and the machine that made it.
             figures: of its outputs and of what an image costs, beside the accuracy; the first records have none.
+            checkpoint: digest of the checkpoint that was tested.
         """
         record = {
             "format": RECORD_FORMAT,
@@ -145,8 +130,9 @@ class ResultsFolder:
             **({"figures": dict(figures)} if figures else {}),
             "timing": {name: round(seconds, 3) for name, seconds in timing.items()},
             "environment": dict(environment),
+            **({"checkpoint": checkpoint} if checkpoint else {}),
         }
-        write_atomically(self.record(key), (json.dumps(record, indent=1) + "\n").encode())
+        write_atomically(self.record(key), (json.dumps(sealed(record), indent=1) + "\n").encode())
 
     @contextmanager
     def lock(self, key: str) -> Iterator[None]:

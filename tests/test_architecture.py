@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent / "restool"
 FILES = sorted(ROOT.rglob("*.py"))
 TESTS = sorted(Path(__file__).resolve().parent.rglob("*.py"))
 
-COMMON = ["version", "errors", "files", "arguments", "devices", "modules", "recipe", "records"]
+COMMON = ["version", "errors", "files", "arguments", "devices", "modules", "recipe", "integrity", "records"]
 """Importable by every layer but the kernels, and importing nothing but those before."""
 LAYERS = [
     "kernels", "correlation", "nn", "aliasing", "models", "data", "training", "evidence", "report", "analysis",
@@ -38,8 +38,8 @@ ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = {"version", *LAYERS}  # loads them at first use
 
 WITHOUT_TORCH = [
-    "restool", "restool.cli", "restool.recipe", "restool.records", "restool.evidence", "restool.report",
-    "restool.report.enlargement", "restool.bench.harness.budget", "restool.bench.harness.record",
+    "restool", "restool.cli", "restool.recipe", "restool.integrity", "restool.records", "restool.evidence",
+    "restool.report", "restool.report.enlargement", "restool.bench.harness.budget", "restool.bench.harness.record",
 ]  # fmt: skip
 LONGEST_FILE, LONGEST_FUNCTION, USUAL_FILE = 300, 40, 120
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from restool.errors import UsageError
-from restool.records import RECORD_FORMAT, BusyError, ResultsFolder
+from restool.integrity import RECORD_FORMAT
+from restool.records import BusyError, ResultsFolder
 
 KEY, CELL = "0123456789abcdef", {"model": "flexnet-3", "limit": None, "learning_rate": 0.01, "target": 32}
 
@@ -22,7 +23,7 @@ def test_a_record_gives_back_the_cell_and_every_prediction(tmp_path, n):
     folder.write_record(KEY, CELL, correct, {"evaluate_seconds": 1.23456}, {"device": "cpu"})
     assert folder.record(KEY) == tmp_path / "records" / f"{KEY}.json"
     record = json.loads(folder.record(KEY).read_text())
-    assert set(record) == {"format", "key", "cell", "result", "timing", "environment"}
+    assert set(record) == {"format", "key", "cell", "result", "timing", "environment", "digest"}
     assert (record["format"], record["key"]) == (RECORD_FORMAT, KEY)
     assert record["cell"] == CELL
     result = record["result"]

@@ -18,16 +18,6 @@ def spelt(figure: str, unit: str, estimate: Estimate) -> dict[str, float]:
     return dict(zip(names(figure, unit), values, strict=True))
 
 
-IDENTITY = {
-    "model": str,
-    "dataset": str,
-    "source": int,
-    "protocol": str,
-    "finetune_epochs": int,
-    "target": int,
-    "seed": int,
-}
-"""Fields that every cell has, and their types."""
 MEASURED = ["accuracy", "n", "correct", "figures", "key", "timing", "environment"]
 """What a record says beside its cell."""
 SUMMARY = [

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from restool import evidence
 from restool.errors import MissingDataError, UsageError
-from restool.records import RECORD_FORMAT, correct_bits
-from restool.report.columns import CONSISTENCY, CURVE, IDENTITY, MEASURED, SUMMARY, spelt
+from restool.integrity import IDENTITY, correct_bits, read_record
+from restool.report.columns import CONSISTENCY, CURVE, MEASURED, SUMMARY, spelt
 
 PLAIN = ["requery", "bandlimit", "rescale", "interpolate", "position", "as-is", "resize"]
 SOFTENED = [f"{name}+soften" for name in PLAIN if name != "resize"]
@@ -28,7 +28,8 @@ def read_records(out: Path) -> pd.DataFrame:
 
     Raises:
         MissingDataError: the folder holds no record.
-        UsageError: a record is damaged, of another format or a second one of the same cell.
+        DamagedError: a record does not hold together, and is not used.
+        UsageError: a record is of another format or a second one of the same cell.
     """
     folder = out / "records"
     files = [path for path in folder.glob("*.json") if not path.name.startswith(".")]
@@ -146,13 +147,7 @@ def protocol_rank(protocol: str) -> int:
 
 
 def _read_row(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text("utf-8"))
-        problem = _problem(record, path.stem)
-    except (OSError, ValueError):
-        problem = "cannot be read as JSON"
-    if problem:
-        raise UsageError(f"record {path} {problem}: delete it and run the sweep again")
+    record = read_record(path)
     row = {name: _plain(value) for name, value in with_view(record["cell"]).items()}
     row |= {name: record["result"][name] for name in ("accuracy", "n", "correct")}
     row["figures"] = record.get("figures", {})  # the first records have none
@@ -172,52 +167,6 @@ def with_view(cell: Mapping[str, Any]) -> dict[str, Any]:
 def is_view(name: str) -> bool:
     """Whether a field tells how test images come to their size."""
     return name.startswith("test_")
-
-
-def _problem(record: Any, stem: str) -> str | None:
-    """What keeps a parsed file from being a record of this format, or None."""
-    if not isinstance(record, dict) or "format" not in record:
-        return "is not a record of restool"
-    if record["format"] != RECORD_FORMAT:
-        return f"has format {record['format']}, but this restool reads format {RECORD_FORMAT}"
-    if record.get("key") != stem:
-        return f"must be named after its key, which is {record.get('key')}"
-    cell, result = record.get("cell"), record.get("result")
-    if not isinstance(cell, dict) or not isinstance(result, dict):
-        return "has no cell or no result"
-    if not isinstance(record.get("timing"), dict) or not isinstance(record.get("environment"), dict):
-        return "has no timing or no environment"
-    for name, kind in IDENTITY.items():
-        if not isinstance(cell.get(name), kind):
-            return f"must have cell.{name} of type {kind.__name__}, got {cell.get(name)!r}"
-    return _problem_of_result(result) or _problem_of_figures(record.get("figures", {}))
-
-
-def _problem_of_figures(figures: Any) -> str | None:
-    """What keeps the figures of a record from being numbers, or None."""
-    if isinstance(figures, dict) and all(isinstance(value, int | float) for value in figures.values()):
-        return None
-    return f"must have figures that are numbers, got {figures!r}"
-
-
-def _problem_of_result(result: Mapping[str, Any]) -> str | None:
-    """What keeps a result from being one, or None."""
-    accuracy, n = result.get("accuracy"), result.get("n")
-    if not isinstance(accuracy, int | float) or not 0 <= accuracy <= 1:
-        return f"must have result.accuracy between 0 and 1, got {accuracy!r}"
-    if not isinstance(n, int) or n <= 0:
-        return f"must have result.n above 0, got {n!r}"
-    return _problem_of_bits(result.get("correct"), accuracy, n)
-
-
-def _problem_of_bits(correct: Any, accuracy: float, n: int) -> str | None:
-    """What keeps the bits of a record from being those of its accuracy, or None."""
-    try:
-        bits = correct_bits(correct, n)
-    except (TypeError, ValueError) as error:
-        return f"must have result.correct of {n} bits in base64 ({error})"
-    share = float(bits.mean())
-    return None if abs(share - accuracy) < 1e-9 else f"has accuracy {accuracy}, but {share} of its images are correct"
 
 
 def _plain(value: Any) -> Any:

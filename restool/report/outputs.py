@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from restool import evidence
-from restool.records import ResultsFolder, correct_bits, read_logits
+from restool.integrity import correct_bits
+from restool.records import ResultsFolder, read_logits
 from restool.report.columns import CONSISTENCY, spelt
 from restool.report.frame import cell_columns, source_records
 

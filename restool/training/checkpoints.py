@@ -1,6 +1,8 @@
 """Checkpoints: one safetensors file, written atomically, with a JSON header that says how to rebuild the model."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from restool.errors import MissingDataError, RestoolError, UsageError
+from restool.errors import DamagedError, MissingDataError, RestoolError, UsageError
 from restool.files import write_atomically
+from restool.integrity import SET_ASIDE, digest_of
 from restool.models import ModelSpec
 from restool.models.norms import keep_sets, kept_sizes
 from restool.records import CHECKPOINTS
@@ -33,6 +36,7 @@ class Checkpoint:
         history: one dict of figures per epoch.
         optimizer: state of the optimiser by parameter index, empty once training is over.
         facts: what else its writer wants to remember (seed, recipe, data set, ...); JSON values.
+        digest: of all of it, as it was read from a file; empty where it was not, or the file is of the first ones.
     """
 
     spec: ModelSpec
@@ -41,6 +45,7 @@ class Checkpoint:
     history: list[dict[str, float]] = field(default_factory=list)
     optimizer: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
 
     def restore_optimizer(self, optimizer: Optimizer) -> None:
         """Put the stored moments into a freshly made optimiser of the same model."""
@@ -59,15 +64,31 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "history": checkpoint.history,
         "facts": checkpoint.facts,
     }
-    write_atomically(path, packed(tensors, {"restool": json.dumps(header)}))
+    stored = _as_stored(tensors)
+    header["digest"] = _digest(header, stored)
+    write_atomically(path, save(stored, metadata={"restool": json.dumps(header)}))
 
 
-def packed(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
+def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a header without its digest, and of the name, dtype, shape and bytes of every tensor."""
+    found = hashlib.sha256(digest_of({name: value for name, value in header.items() if name != "digest"}).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def packed(tensors: Mapping[str, Tensor]) -> bytes:
     """Tensors as a safetensors file has them; those that share memory, as tied weights do, are stored under each name.
 
     Raises:
         TypeError: something is no tensor, such as the extra state of a module.
     """
+    return save(_as_stored(tensors))
+
+
+def _as_stored(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     plain: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, value in tensors.items():
@@ -77,15 +98,17 @@ def packed(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -
         memory = tensor.untyped_storage().data_ptr()
         plain[name] = tensor.clone() if memory in seen else tensor
         seen.add(memory)
-    return save(plain, metadata=metadata)
+    return plain
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        MissingDataError: no such file, or it is damaged.
+        MissingDataError: no such file.
+        DamagedError: the file is no checkpoint, or not what was written.
         UsageError: the file was not written by restool, or by a version with another format.
+        OSError: it cannot be read.
     """
     path = Path(path)
     if not path.is_file():
@@ -94,27 +117,34 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("restool")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a method, not a dict)
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path) from error
+    except SafetensorError as error:
+        raise DamagedError(f"{path.name} {_unreadable(path)}") from error
     if text is None:
         raise UsageError(f"{path.name} was not written by restool; {_TAKEN}")
     try:
         return _parse(path, json.loads(text), tensors)
     except RestoolError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise MissingDataError(f"{path.name} has a damaged header; delete it, then train or import it again") from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DamagedError(f"{path.name} has a damaged header; {_mend(path)}") from error
 
 
-def _unreadable(path: Path) -> MissingDataError:
-    """What is said of a file of restool's own folders, of a torch file, and of any other file of a user's."""
-    if path.parent.name == CHECKPOINTS:
-        mend = "is damaged or no safetensors file; delete it, then train or import it again"
-    elif path.suffix in (".pt", ".pth", ".bin"):
-        mend = f"is no checkpoint of restool; {_TAKEN}"
-    else:
-        mend = "is damaged or no safetensors file; copy, train or import it again"
-    return MissingDataError(f"{path.name} {mend}")
+def read_digest(path: Path) -> str:
+    """What a checkpoint was sealed with, from its header alone; empty for one of the first ones."""
+    with safe_open(path, framework="pt") as file:
+        return json.loads(file.metadata()["restool"]).get("digest", "")
+
+
+def _unreadable(path: Path) -> str:
+    """What is said of a torch file, and of any other that is no safetensors file."""
+    if path.suffix in (".pt", ".pth", ".bin"):
+        return f"is no checkpoint of restool; {_TAKEN}"
+    return f"is damaged or no safetensors file; {_mend(path)}"
+
+
+def _mend(path: Path) -> str:
+    """What to do about a damaged file: those of a results folder are made anew."""
+    return SET_ASIDE if path.parent.name == CHECKPOINTS else "copy, train or import it again"
 
 
 def _parse(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
@@ -122,6 +152,15 @@ def _parse(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Ch
         raise UsageError(
             f"{path.name} has format {header['format']}, this restool reads {CHECKPOINT_FORMAT}; train it again"
         )
+    digest, problem = header.get("digest", ""), None
+    if digest and digest != _digest(header, tensors):
+        problem = "was changed after it was written"
+    elif not digest and any(value.is_floating_point() and bool(value.isnan().any()) for value in tensors.values()):
+        problem = "holds weights that are no numbers"
+    elif header["history"] and len(header["history"]) != header["epoch"]:
+        problem = f"has {len(header['history'])} epochs in its history and not {header['epoch']}"
+    if problem:
+        raise DamagedError(f"{path.name} {problem}; {_mend(path)}")
     optimizer: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
@@ -134,6 +173,7 @@ def _parse(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Ch
         history=header["history"],
         optimizer=optimizer,
         facts=header["facts"],
+        digest=digest,
     )
 
 
@@ -141,14 +181,32 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn
     """The model of a checkpoint, in evaluation mode on a device.
 
     Raises:
-        UsageError: the shapes do not fit the named model; and as `load_checkpoint`.
+        UsageError: its tensors do not fit the named model; and as `load_checkpoint`.
     """
     checkpoint = load_checkpoint(path)
     model = checkpoint.spec.blank()
     keep_sets(model, kept_sizes(checkpoint.model))
+    put_state(model, checkpoint, Path(path))
+    return model.to(device).eval(), checkpoint
+
+
+def put_state(model: nn.Module, checkpoint: Checkpoint, path: Path) -> None:
+    """Give a model the tensors of a checkpoint.
+
+    Raises:
+        UsageError: they do not fit it by name, shape or dtype.
+    """
+    own = model.state_dict()
+    for name, value in checkpoint.model.items():
+        if name in own and isinstance(own[name], Tensor) and own[name].dtype != value.dtype:
+            reason = f"{name} is {_plain(value.dtype)} and not {_plain(own[name].dtype)}"
+            raise UsageError(f"{path.name} does not fit {checkpoint.spec.name}: {reason}")
     try:
         model.load_state_dict(checkpoint.model)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
-        raise UsageError(f"{Path(path).name} does not fit {checkpoint.spec.name}: {reason}") from error
-    return model.to(device).eval(), checkpoint
+        raise UsageError(f"{path.name} does not fit {checkpoint.spec.name}: {reason}") from error
+
+
+def _plain(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

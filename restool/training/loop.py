@@ -19,7 +19,7 @@ from restool.errors import RestoolError
 from restool.models import ModelSpec
 from restool.models.norms import NormsInTurn, frozen, keep_sets, still
 from restool.recipe import Recipe
-from restool.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from restool.training.checkpoints import Checkpoint, load_checkpoint, put_state, save_checkpoint
 from restool.training.enlarging import Enlarger
 from restool.training.optimizer import learning_rate, make_optimizer, warmup_steps
 
@@ -142,7 +142,7 @@ def train(
 def _resume(checkpoint: Path, model: nn.Module, optimizer: Optimizer, epochs: int) -> list[dict[str, float]]:
     """Take model and optimiser from a checkpoint, and give the figures of its epochs."""
     last = load_checkpoint(checkpoint)
-    model.load_state_dict(last.model)
+    put_state(model, last, checkpoint)
     if last.epoch < epochs:
         last.restore_optimizer(optimizer)
     return last.history

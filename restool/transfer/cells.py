@@ -1,7 +1,5 @@
 """The cells of a grid: each is decided by its fields alone, and its key is a hash of them."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,9 +7,9 @@ from typing import Any
 
 from restool.data import Dataset
 from restool.data.views import WHOLE, View
+from restool.integrity import key_of
 from restool.interop.weights import hash_of
 from restool.recipe import Recipe
-from restool.records import RECORD_FORMAT
 from restool.transfer.config import StudyConfig
 from restool.transfer.preparation import other_views
 from restool.transfer.protocols import FINETUNE, SOURCE, possible
@@ -81,7 +79,7 @@ class SourceRun:
     @property
     def key(self) -> str:
         """Names the checkpoint."""
-        return _hash(self.fields)
+        return key_of(self.fields)
 
     def __str__(self) -> str:
         """In a few words."""
@@ -129,7 +127,7 @@ class Cell:
     @property
     def key(self) -> str:
         """Names the record, and the checkpoint of a fine-tuned model."""
-        return _hash(self.fields)
+        return key_of(self.fields)
 
     def __str__(self) -> str:
         """In a few words."""
@@ -182,8 +180,3 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 tuned = partial(Cell, run=run, protocol=FINETUNE.name, finetune_epochs=config.finetune_epochs)
                 cells += [tuned(target=target, tune=tune) for tune in config.tune for target in config.test]
     return cells
-
-
-def _hash(fields: dict[str, Any]) -> str:
-    text = json.dumps({"format": RECORD_FORMAT, **fields}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -163,7 +163,9 @@ class Study:
             timing["trained_parameters"] = trained.parameters
         if self.keep_logits:
             self.folder.write_logits(cell.key, logits.numpy())
-        self.folder.write_record(cell.key, cell.fields, correct.numpy(), timing, self.environment, figures)
+        self.folder.write_record(
+            cell.key, cell.fields, correct.numpy(), timing, self.environment, figures, trained.digest
+        )
 
     def _own_logits(self, run: SourceRun, source: Trained) -> Tensor:
         """The logits of a source model at its source, from a pass of their own unless this process tested it there."""

@@ -1,22 +1,25 @@
 """Trains the models of a study, or goes on from their checkpoints."""
 
+import json
 import time
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from restool.correlation import Method
 from restool.data import Batches, Dataset, MixedBatches
-from restool.errors import UsageError, is_out_of_memory
+from restool.errors import DamagedError, UsageError, is_out_of_memory
+from restool.integrity import SET_ASIDE
 from restool.interop.weights import put_weights, read_weights
 from restool.models import ModelSpec
 from restool.nn import calibrate, use_method
 from restool.recipe import Recipe
 from restool.records import ResultsFolder
-from restool.training import load_checkpoint, train
+from restool.training import load_checkpoint, read_digest, train
 from restool.transfer.cells import Cell, SourceRun
 from restool.transfer.evaluate import EVALUATION_BATCH, correct_predictions
 from restool.transfer.progress import Progress
@@ -49,6 +52,12 @@ class Training:
     recipe: Recipe
     text: str
     tune: Tune = "all"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What its checkpoint says of it; of what is trained, nothing where that is all."""
+        tuned = {} if self.tune == "all" else {"tune": self.tune}
+        return {**self.run.fields, "size": self.size, "trained_epochs": self.epochs, **tuned}
 
     @classmethod
     def of_source(cls, run: SourceRun) -> "Training":
@@ -83,7 +92,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model at the end of its training, the seconds that took, and how many numbers it changed.
+    """A model at the end of its training, the seconds that took, how many numbers it changed, and its file's digest.
 
     There are no seconds where some were spent before.
     """
@@ -91,6 +100,7 @@ class Trained:
     model: nn.Module
     seconds: float | None
     parameters: int
+    digest: str
 
 
 class Trainer:
@@ -161,7 +171,8 @@ class Trainer:
             raise UsageError(
                 f"not enough memory for training steps of {images} images of {at}; choose a smaller `batch_size`"
             ) from error
-        return Trained(model, seconds, trained_parameters(model))
+        digest = read_digest(self.folder.checkpoint(training.key))
+        return Trained(model, seconds, trained_parameters(model), digest)
 
     def _train(self, model: nn.Module, training: Training) -> float | None:
         """Train, and give the seconds that took, if all of it was done here."""
@@ -174,7 +185,7 @@ class Trainer:
             augment=self.dataset.augment != "none",
         )
         path = self.folder.checkpoint(training.key)
-        done = load_checkpoint(path).epoch if path.exists() else 0
+        done = _epochs_done(path, training) if path.exists() else 0
         steps, started = len(batches), time.perf_counter()
 
         @cache
@@ -195,16 +206,25 @@ class Trainer:
                 seed=training.seed,
                 checkpoint=path,
                 validate=validate,
-                facts={**run.fields, "size": size, "trained_epochs": training.epochs, **_tuned(training.tune)},
+                facts=training.facts,
                 watch=watch,
                 keep_buffers=training.tune == "head",
             )
         return None if done else time.perf_counter() - started
 
 
-def _tuned(tune: Tune) -> dict[str, str]:
-    """What a checkpoint says of it: nothing where all is trained."""
-    return {} if tune == "all" else {"tune": tune}
+def _epochs_done(path: Path, training: Training) -> int:
+    """Epochs of a checkpoint, which must be of this training and no other.
+
+    Raises:
+        DamagedError: it is not, whatever its name says.
+    """
+    stored = load_checkpoint(path)
+    for name, value in json.loads(json.dumps(training.facts)).items():
+        if stored.facts.get(name) != value:
+            other = f"whose {name} is {stored.facts.get(name)} and not {value}"
+            raise DamagedError(f"{path.name} is of another training, {other}; {SET_ASIDE}")
+    return stored.epoch
 
 
 def _dtypes(recipe: Recipe) -> list[torch.dtype]:

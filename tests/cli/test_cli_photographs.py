@@ -11,7 +11,7 @@ from torchvision import models, transforms
 
 from restool.data import load
 from restool.data.pictures import picture
-from restool.records import correct_bits
+from restool.integrity import correct_bits
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "data"))
 from wild import CLASSES, write_wild

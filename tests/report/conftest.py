@@ -1,7 +1,6 @@
 """Records as a sweep writes them, with the settings that a test does not name left at one value."""
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from restool.integrity import key_of
 
 SETTINGS = {
     "model": "flexnet-3",
@@ -48,7 +49,7 @@ def write() -> Write:
         cell = SETTINGS | cell
         correct = np.arange(n) < round(accuracy * n)
         assert correct.mean() == pytest.approx(accuracy), "no number of images has this accuracy"
-        key = hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:16]
+        key = key_of(cell)
         record = {
             "format": 1,
             "key": key,

@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 
 import restool
-from restool.errors import MissingDataError, UsageError
+from restool.errors import DamagedError, MissingDataError, UsageError
+from restool.integrity import key_of, sealed
 from restool.report import frame as report_frame
 from restool.report import read_records, summarise
 from restool.transfer import PROTOCOLS
@@ -156,13 +157,12 @@ def damaged(path: Path, **changes: Any) -> str:
     return path.name
 
 
-MEND = "delete it and run the sweep again$"
+MEND = "`restool check` lists what is damaged and can set it aside, and the same command makes it anew$"
 
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"format": 2}, "has format 2, but this restool reads format 1"),
         ({"key": "abc"}, "must be named after its key, which is abc"),
         ({"cell": None}, "has no cell or no result"),
         ({"timing": None}, "has no timing or no environment"),
@@ -185,7 +185,7 @@ MEND = "delete it and run the sweep again$"
 )
 def test_a_damaged_record_is_named_with_its_mend(tmp_path, write, changes, problem):
     name = damaged(write(tmp_path, 0.9), **changes)
-    with pytest.raises(UsageError, match=rf"^record \S*{name} {problem}: {MEND}"):
+    with pytest.raises(DamagedError, match=rf"^record \S*{name} {problem}; {MEND}"):
         read_records(tmp_path)
 
 
@@ -195,11 +195,46 @@ def test_a_damaged_record_is_named_with_its_mend(tmp_path, write, changes, probl
         (b'{"format": 1, "ke', "cannot be read as JSON"),
         (b"\xff\xfe", "cannot be read"),
         (b"[1]", "is not a record of restool"),
+        (b"[" * 200_000, "cannot be read"),
     ],
 )
 def test_a_foreign_file_is_named_with_its_mend(tmp_path, write, content, problem):
     write(tmp_path, 0.9).with_name("other.json").write_bytes(content)
-    with pytest.raises(UsageError, match=rf"^record \S*other.json {problem}.*: {MEND}"):
+    with pytest.raises(DamagedError, match=rf"^record \S*other.json {problem}.*; {MEND}"):
+        read_records(tmp_path)
+
+
+def test_a_record_of_another_format_is_for_the_restool_that_wrote_it(tmp_path, write):
+    damaged(write(tmp_path, 0.9), format=2)
+    with pytest.raises(UsageError, match=r"^record \w+ has format 2, but this restool reads format 1; report it with"):
+        read_records(tmp_path)
+
+
+EDITS = {
+    "another size": lambda r: r["cell"].update(target=17),
+    "another seed": lambda r: r["cell"].update(seed=7),
+    "another setting": lambda r: r["cell"].update(learning_rate=0.02),
+    "another model": lambda r: r["cell"].update(model="flexnep-3"),
+    "a number beyond 64 bits": lambda r: r["cell"].update(target=10**30),
+    "a word for a number": lambda r: r["cell"].update(seed=True),
+    "accuracy": lambda r: r["result"].update(accuracy=True),
+    "images": lambda r: r["result"].update(n=True),
+    "figures": lambda r: r.update(figures={"nll_nats": 1.0}),
+    "time": lambda r: r["timing"].update(evaluate_seconds=0.1),
+    "where it was made": lambda r: r["environment"].update(device="cuda"),
+    "digest": lambda r: r.update(digest="0" * 64),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_whatever_is_changed_in_a_sealed_record_is_found(tmp_path, write, edit):
+    path = write(tmp_path, 0.9)
+    path.write_text(json.dumps(sealed(json.loads(path.read_text()))))
+    assert len(read_records(tmp_path)) == 1
+    record = json.loads(path.read_text())
+    edit(record)
+    path.write_text(json.dumps(record))
+    with pytest.raises(DamagedError, match=rf"^record \S*{path.name} "):
         read_records(tmp_path)
 
 
@@ -212,9 +247,11 @@ def test_files_still_being_written_are_no_records(tmp_path, write):
 
 def test_one_cell_in_two_records_is_rejected(tmp_path, write):
     path = write(tmp_path, 0.9)
-    record = json.loads(path.read_text()) | {"key": "copy"}
-    path.with_name("copy.json").write_text(json.dumps(record))
-    with pytest.raises(UsageError, match=r"copy\.json.*got one cell twice: delete both and run the sweep again$"):
+    record = json.loads(path.read_text())
+    record["cell"]["clip"] = None  # as good as absent
+    key = record["key"] = key_of(record["cell"])
+    path.with_name(f"{key}.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match=rf"{key}\.json.*got one cell twice: delete both and run the sweep again$"):
         read_records(tmp_path)
 
 

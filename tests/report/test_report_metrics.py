@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm
 from scipy import stats
 
 import restool
-from restool.errors import ArgumentError, MissingDataError, UsageError
+from restool.errors import ArgumentError, DamagedError, MissingDataError
 from restool.report import METRICS, curves, read_records, summarise, write_report
 from restool.report.groups import split
 from restool.report.lines import draw_lines
@@ -160,7 +160,7 @@ def test_records_without_figures_are_read_and_tell_their_speed(study):
 def test_figures_that_are_no_numbers_are_named(tmp_path, write, figures):
     path = write(tmp_path, 0.9, figures={"nll_nats": 1.0})
     path.write_text(json.dumps(json.loads(path.read_text()) | {"figures": figures}))
-    with pytest.raises(UsageError, match=r"must have figures that are numbers.*delete it"):
+    with pytest.raises(DamagedError, match=r"must have figures that are numbers"):
         read_records(tmp_path)
 
 

@@ -1,7 +1,6 @@
 """A study's file and the records of its sweeps, written by hand."""
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from restool.integrity import key_of
 
 FILE = """
 question = "Does it help?"
@@ -85,7 +86,7 @@ def write(tmp_path: Path) -> Write:
 
     def write_record(bits: Sequence[int], **fields: Any) -> None:
         cell = CELL | fields
-        key = hashlib.sha256(json.dumps(cell).encode()).hexdigest()[:16]
+        key = key_of(cell)
         packed = base64.b64encode(np.packbits(np.array(bits, dtype=bool)).tobytes()).decode()
         result = {"accuracy": float(np.mean(bits)), "n": len(bits), "correct": packed}
         path = tmp_path / "out" / "records" / f"{key}.json"

@@ -6,12 +6,13 @@ import os
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from restool import files
-from restool.errors import MissingDataError, UsageError
+from restool.errors import DamagedError, MissingDataError, UsageError
 from restool.models import MODELS, ModelSpec
-from restool.training import Checkpoint, load_checkpoint, load_model, save_checkpoint
+from restool.training import Checkpoint, load_checkpoint, load_model, read_digest, save_checkpoint
 from restool.training.checkpoints import CHECKPOINT_FORMAT
 from restool.training.optimizer import make_optimizer
 
@@ -133,8 +134,8 @@ def test_a_missing_checkpoint_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.01, 0.5, 0.999])
-@pytest.mark.parametrize(("folder", "mend"), [("checkpoints", "delete it, then train or import"), ("mine", "copy, tr")])
-def test_a_truncated_checkpoint_is_called_damaged_and_only_our_own_is_to_be_deleted(tmp_path, share, folder, mend):
+@pytest.mark.parametrize(("folder", "mend"), [("checkpoints", "`restool check` lists"), ("mine", "copy, tr")])
+def test_a_truncated_checkpoint_is_called_damaged_and_only_our_own_is_made_again(tmp_path, share, folder, mend):
     (tmp_path / folder).mkdir()
     path = written(tmp_path / folder)
     content = path.read_bytes()
@@ -163,9 +164,82 @@ def test_a_foreign_safetensors_file_is_told_apart(tmp_path, header):
 
 @pytest.mark.parametrize("text", ["", "{", "5", "[]", "{}", json.dumps({"format": CHECKPOINT_FORMAT})])
 def test_a_damaged_header_is_told_apart(tmp_path, text):
-    message = r"^forged\.safetensors has a damaged header; delete it, then train or import it again$"
+    message = r"^forged\.safetensors has a damaged header; copy, train or import it again$"
     with pytest.raises(MissingDataError, match=message):
         load_checkpoint(forged(tmp_path, {"restool": text}))
+
+
+def rewritten(path, change, *, digest=True):
+    """The same file with other tensors and another header, `change(header, tensors)`."""
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["restool"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(header, tensors)
+    if not digest:
+        header.pop("digest")
+    save_file(tensors, path, metadata={"restool": json.dumps(header)})
+
+
+CHANGES = {
+    "a weight": lambda header, tensors: tensors["model.head.bias"].add_(2**-20),
+    "the sign of a zero": lambda header, tensors: tensors["model.zeros"].neg_(),
+    "a dtype": lambda header, tensors: tensors.update({"model.head.bias": tensors["model.head.bias"].half()}),
+    "a shape": lambda header, tensors: tensors.update({"model.head.bias": tensors["model.head.bias"][None]}),
+    "a name": lambda header, tensors: tensors.update({"model.head.biat": tensors.pop("model.head.bias")}),
+    "two tensors": lambda header, tensors: tensors.update(
+        {"model.zeros": tensors["model.ones"], "model.ones": tensors["model.zeros"]}
+    ),
+    "no moments": lambda header, tensors: tensors.pop("optimizer.0.step"),
+    "the history": lambda header, tensors: header["history"].pop(),
+    "the epoch": lambda header, tensors: header.update(epoch=1),
+    "a fact": lambda header, tensors: header["facts"].update(seed=1),
+    "the model": lambda header, tensors: header["spec"].update(name="flexnet[3,5]"),
+    "the digest": lambda header, tensors: header.update(digest="0" * 64),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_whatever_is_changed_in_a_checkpoint_is_found(tmp_path, change):
+    path = tmp_path / "a.safetensors"
+    model = SPEC.build().state_dict() | {"zeros": torch.zeros(5), "ones": torch.ones(5)}
+    optimizer = {0: {"step": torch.tensor(4.0)}}
+    history = [{"loss": 0.5}, {"loss": 0.25}]
+    save_checkpoint(
+        path, Checkpoint(spec=SPEC, model=model, epoch=2, history=history, optimizer=optimizer, facts={"seed": 0})
+    )
+    rewritten(path, lambda header, tensors: None)
+    assert load_checkpoint(path).digest == read_digest(path)
+    rewritten(path, change)
+    with pytest.raises(DamagedError, match=r"^a\.safetensors was changed after it was written; copy, train or import"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda header, tensors: tensors["model.head.weight"].fill_(math.nan), "holds weights that are no numbers"),
+        (lambda header, tensors: header["history"].append({}), "has 2 epochs in its history and not 1"),
+    ],
+)
+def test_one_of_the_first_checkpoints_which_have_no_digest_is_held_to_the_rest(tmp_path, change, problem):
+    path = tmp_path / "a.safetensors"
+    save_checkpoint(path, Checkpoint(spec=SPEC, model=SPEC.build().state_dict(), epoch=1, history=[{"loss": 1.0}]))
+    rewritten(path, lambda header, tensors: None, digest=False)
+    assert load_model(path)[1].digest == ""
+    rewritten(path, change)
+    with pytest.raises(DamagedError, match=rf"^a\.safetensors {problem}"):
+        load_checkpoint(path)
+
+
+def test_weights_of_another_precision_are_not_cast_in_silence(tmp_path):
+    path = written(tmp_path)
+    rewritten(
+        path, lambda _, tensors: tensors.update({k: v.half() for k, v in tensors.items() if "bias" in k}), digest=False
+    )
+    with pytest.raises(
+        UsageError, match=r"^a\.safetensors does not fit flexnet\[3,4\]: \S*bias is float16 and not float"
+    ):
+        load_model(path)
 
 
 @pytest.mark.parametrize("number", [0, CHECKPOINT_FORMAT + 1])

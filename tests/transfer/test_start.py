@@ -7,9 +7,9 @@ import torch
 
 from restool.data.views import ViewChoices
 from restool.errors import ArgumentError, UsageError
+from restool.integrity import correct_bits
 from restool.interop.weights import hash_of
 from restool.models import ModelSpec
-from restool.records import correct_bits
 from restool.training import load_checkpoint, load_model
 from restool.transfer import StudyConfig, evaluate_model, open_study, train_sources
 from restool.transfer.fitting import require_fitting
