@@ -1,6 +1,7 @@
 """Devices to compute on: chosen by a word, named, waited for, and how a process holds memory on a CPU."""
 
 import ctypes
+import os
 import platform
 import re
 from functools import cache
@@ -35,6 +36,16 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda")
     keep_freed_memory()
     return torch.device("cpu")
+
+
+def be_deterministic() -> None:
+    """The same seed gives the same bytes from now on, whatever else the machine does.
+
+    One thread computes, methods are those of the reference rates, and torch refuses what it cannot repeat.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # asked for by torch, before CUDA is first used
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(1)
 
 
 @cache

@@ -1,20 +1,27 @@
 """Files that are always whole: written beside their place and renamed into it."""
 
 import os
-from collections.abc import Mapping
+import platform
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+_TEMPORARY = re.compile(r".+\.(?:(?P<host>[\w-]+)\.)?(?P<process>\d+)\.tmp")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path`, so that at any moment the file is the old one or the new one; makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{_host()}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say what it has no room for
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -24,3 +31,28 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     for name, content in files.items():
         write_atomically(folder / name, content)
     return [folder / name for name in files]
+
+
+def leftovers(folder: Path) -> Iterator[Path]:
+    """Temporary files in a folder and those below it that processes of this machine were killed over.
+
+    Those of a living process are left out, and so are those of another machine that shares the folder.
+    """
+    for path in folder.rglob("*.tmp"):
+        named = _TEMPORARY.fullmatch(path.name)
+        if named and named["host"] in (None, _host()) and not _lives(int(named["process"])):
+            yield path
+
+
+def _host() -> str:
+    return re.sub(r"[^\w-]", "-", platform.node()) or "localhost"
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

@@ -4,9 +4,10 @@ A record is one JSON file for one cell of a grid; `results/README.md` lists its 
 """
 
 import base64
-import fcntl
+import errno
 import io
 import json
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +16,11 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from numpy.typing import NDArray
 
 from restool.errors import ArgumentError, DamagedError, UsageError
-from restool.files import write_atomically
+from restool.files import leftovers, write_atomically
 from restool.integrity import RECORD_FORMAT, SET_ASIDE, sealed
 from restool.version import __version__
 
@@ -43,6 +45,10 @@ def read_logits(path: Path, n: int) -> NDArray[np.float32]:
     return logits
 
 
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""How a file system says that it has no locks."""
+
+
 class BusyError(Exception):
     """Another process is at work on this key."""
 
@@ -58,6 +64,7 @@ class ResultsFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._locks: type[BaseFileLock] = FileLock
         if path.exists() and not path.is_dir():
             raise ArgumentError("out", "must be a folder", path, "that is a file")
         marker = path / MARKER
@@ -74,7 +81,9 @@ class ResultsFolder:
             )
 
     def create(self) -> None:
-        """Make the folder and mark it with the format of its records."""
+        """Make the folder, mark it with the format of its records, and remove what killed processes left unfinished."""
+        for path in leftovers(self.path):
+            path.unlink(missing_ok=True)
         if not (self.path / MARKER).exists():
             content = {"format": RECORD_FORMAT, "restool": __version__}
             write_atomically(self.path / MARKER, json.dumps(content).encode())
@@ -106,6 +115,7 @@ class ResultsFolder:
         environment: Mapping[str, Any],
         figures: Mapping[str, float] | None = None,
         checkpoint: str | None = None,
+        made: Mapping[str, str] | None = None,
     ) -> None:
         """Write the record of a cell.
 
@@ -117,6 +127,7 @@ class ResultsFolder:
             environment: of the code and the machine that made it.
             figures: of its outputs and of what an image costs, beside the accuracy; the first records have none.
             checkpoint: digest of the checkpoint that was tested.
+            made: when and by which command.
         """
         record = {
             "format": RECORD_FORMAT,
@@ -131,6 +142,7 @@ class ResultsFolder:
             "timing": {name: round(seconds, 3) for name, seconds in timing.items()},
             "environment": dict(environment),
             **({"checkpoint": checkpoint} if checkpoint else {}),
+            **({"made": dict(made)} if made else {}),
         }
         write_atomically(self.record(key), (json.dumps(sealed(record), indent=1) + "\n").encode())
 
@@ -138,17 +150,30 @@ class ResultsFolder:
     def lock(self, key: str) -> Iterator[None]:
         """Hold a key against other processes; the system lets go of it when a process dies.
 
+        On a file system without locks a file that is created says who holds it, by machine and process.
+
         Raises:
             BusyError: another process holds it.
         """
         path = self.path / "locks" / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BusyError(key) from error
+        held = self._locks(path, blocking=False)
+        try:
+            held.acquire()
+        except Timeout as error:
+            raise BusyError(key) from error
+        except OSError as error:
+            if self._locks is SoftFileLock or error.errno not in WITHOUT_LOCKS:
+                raise
+            print(f"restool: {self.path} is on a file system without locks; files tell who is at work", file=sys.stderr)
+            self._locks = SoftFileLock
+            with self.lock(key):
+                yield
+            return
+        try:
             yield
+        finally:
+            held.release()
 
     def is_held(self, key: str) -> bool:
         """Whether another process holds a key at this moment."""

@@ -1,5 +1,5 @@
 """The command line. Heavy imports happen inside the commands, so that help is instant."""
 
-from restool.cli.app import main
+from restool.cli.process import main
 
 __all__ = ["main"]

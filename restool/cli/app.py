@@ -1,5 +1,6 @@
-"""The commands, and how a run of one ends: one line on stderr for an error, and its exit status."""
+"""The commands, and how each of them ends: one line on stderr for an error, and its exit status."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from restool.cli.bench import bench
+from restool.cli.check import check
 from restool.cli.command import Command, Failure
 from restool.cli.compare import compare
 from restool.cli.diagnose import diagnose
@@ -24,13 +26,22 @@ from restool.cli.train import train
 from restool.errors import is_out_of_memory
 from restool.version import __version__
 
+MENDS = {
+    errno.ENOSPC: "free the disk or choose another folder",
+    errno.EDQUOT: "free the disk or choose another folder",
+    errno.EACCES: "ask its owner, or choose another",
+    errno.EPERM: "ask its owner, or choose another",
+    errno.EMFILE: "raise the limit of open files, see `ulimit -n`",
+}
+"""What to do about a file that the system does not let be used."""
+
 app = typer.Typer(
     name="restool",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (sweep, finetune, train, evaluate, diagnose, report, compare, export):
+for command in (sweep, finetune, train, evaluate, diagnose, report, compare, export, check):
     app.command(cls=Command)(command)
 app.command("import", cls=Command)(import_)
 app.add_typer(figure, name="figure")
@@ -60,8 +71,8 @@ def about(
     """
 
 
-def main() -> None:
-    """Run the command line; every error a user can mend ends as one line on stderr and its exit status."""
+def run() -> None:
+    """Run the command line and exit; every error a user can mend is one line on stderr."""
     try:
         status = app(prog_name="restool", standalone_mode=False)
         sys.stdout.flush()
@@ -76,7 +87,7 @@ def main() -> None:
     except (MemoryError, RuntimeError) as error:
         _fail_on_memory(error)
     if status == 130:
-        _fail("interrupted; the same command goes on from the last finished epoch and cell", 130)
+        _fail("interrupted", 130)
     sys.exit(status if isinstance(status, int) else 0)
 
 
@@ -98,7 +109,8 @@ def _fail_on_file(error: OSError) -> NoReturn:
         sys.exit(1)
     place = f" {error.filename}" if error.filename else ""
     reason = error.strerror or str(error)
-    _fail(f"cannot use{place}: {reason}; free the disk or choose another folder", 2)
+    mend = MENDS.get(error.errno or 0, "choose another folder")
+    _fail(f"cannot use{place}: {reason}; {mend}", 2)
 
 
 def _fail_on_memory(error: Exception) -> NoReturn:

@@ -3,10 +3,12 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from restool.cli.images import Reading, Seen, seen
-from restool.cli.panels import DatasetName, Device, DeviceChoice, Limit
+from restool.cli.option import option
+from restool.cli.panels import Device, DeviceChoice, Limit
+from restool.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -16,11 +18,34 @@ if TYPE_CHECKING:
     from restool.training import Checkpoint
 
 
+OwnDataset = Annotated[
+    str | None,
+    option(
+        "What to measure",
+        "--dataset",
+        "gabors or tones (built in), cifar10, parquet:DIR, smnist, ...; see `restool ls datasets`.",
+        "NAME",
+        show_default="that of its training",
+    ),
+]
+OwnModel = Annotated[
+    str | None,
+    option(
+        "What to measure",
+        "--model",
+        "MODULE:FACTORY of a checkpoint whose model is yours: its code runs only if you name it.",
+        "NAME",
+        show_default="that of the checkpoint",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Images(Reading, Seen):
-    """The test images of a checkpoint, and where it is tested."""
+    """A checkpoint's own model and its test images, and where it is tested."""
 
-    dataset: DatasetName = "gabors"
+    model: OwnModel = None
+    dataset: OwnDataset = None
     limit: Limit = None
     device: Device = DeviceChoice.auto
 
@@ -34,6 +59,24 @@ class Opened(NamedTuple):
     device: "torch.device"
 
 
+def dataset_of(checkpoint: Path, typed: str | None) -> str:
+    """The data set that is typed, else that of the checkpoint's training.
+
+    Raises:
+        UsageError: nothing is typed, and the training was on files, whose folder no checkpoint tells, or on nothing.
+    """
+    from restool.data import DATASETS
+    from restool.training import load_checkpoint
+
+    if typed is not None:
+        return typed
+    own = load_checkpoint(checkpoint).facts.get("dataset")
+    if own in DATASETS:
+        return str(own)
+    told = f"was trained on {own}, whose place it does not tell" if own else "does not tell its data set"
+    raise UsageError(f"{checkpoint.name} {told}; name it as `dataset`")
+
+
 def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
     """Read a checkpoint and its test images, which are shown as in its training where nothing else is typed.
 
@@ -43,15 +86,17 @@ def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
     from restool.data import load, require_limit, require_reading
     from restool.devices import choose_device
     from restool.training import load_model
-    from restool.transfer.preparation import as_trained
+    from restool.transfer.preparation import as_trained, differences
 
     require_limit(images.limit)
-    reading, typed = images.reading, seen(images, images.dataset)
+    reading = images.reading
     require_reading(reading["workers"], reading["cache"])
+    dataset = dataset_of(checkpoint, images.dataset)
+    typed = seen(images, dataset)
     device = choose_device(images.device.value)
-    model, stored = load_model(checkpoint, device)
+    model, stored = load_model(checkpoint, device, model=images.model)
     views: ViewChoices = typed.pop("views")
-    data = load(images.dataset, limit=images.limit, **typed, **reading)
-    for note in data.notes:
+    data = load(dataset, limit=images.limit, **typed, **reading)
+    for note in [*data.notes, *differences(data, stored.facts, stored.spec.name)]:
         print(f"restool: {data.name}: {note}", file=sys.stderr)
     return Opened(model, stored, as_trained(data, stored.facts, views), device)

@@ -11,6 +11,10 @@ from restool.errors import RestoolError
 _options: ContextVar[Mapping[str, str]] = ContextVar("options")  # of the running command, by parameter
 
 
+GOES_ON = "; the same command goes on from the last finished epoch and cell"
+"""What commands tell that can be stopped at any time."""
+
+
 class Failure(Exception):  # noqa: N818 (an end of the program, not a defect)
     """The line and the exit status that a command ends on, and lines that list more."""
 
@@ -27,6 +31,9 @@ class Command(TyperCommand):
         token = _options.set({str(parameter.name): _typed(parameter) for parameter in self.params})
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            goes_on = any(parameter.name == "time_limit" for parameter in self.params)
+            raise Failure(f"interrupted{GOES_ON if goes_on else ''}", 130) from error
         except RestoolError as error:
             raise Failure(tell(error), error.exit_status, getattr(error, "__notes__", ())) from error
         finally:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from restool.cli import panels
-from restool.cli.checkpoint import Images, open_checkpoint
+from restool.cli.checkpoint import Images, dataset_of, open_checkpoint
 from restool.cli.option import option
 from restool.cli.output import print_files, print_json
 from restool.cli.sizes import TargetSize, target_of
@@ -40,8 +40,9 @@ def diagnose(
     from restool.report.tables import aligned
     from restool.transfer.progress import ProgressBars
 
-    to = target_of(to, images.dataset)
+    typed = None if to is None else target_of(to, "")
     model, stored, data, device = open_checkpoint(checkpoint, images)
+    to = typed or target_of(None, dataset_of(checkpoint, images.dataset))
     with ProgressBars().activity(f"diagnose {checkpoint.name}", steps(model, stored.spec, to)) as watch:
         measured = measure(model, stored.spec, data, to, device=device, step=watch.step)
     asked = {"checkpoint": str(checkpoint), "dataset": data.name, "limit": images.limit}

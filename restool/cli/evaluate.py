@@ -3,7 +3,7 @@
 from typing import Any
 
 from restool.cli import panels
-from restool.cli.checkpoint import Images, open_checkpoint
+from restool.cli.checkpoint import Images, dataset_of, open_checkpoint
 from restool.cli.output import print_json
 from restool.cli.parsing import names
 from restool.cli.sizes import TestSizes, targets_of
@@ -24,12 +24,12 @@ def evaluate(
     from restool.transfer import applicable, evaluate_model, resolve_protocol
     from restool.transfer.progress import ProgressBars
 
-    targets = targets_of(test, images.dataset)
+    typed = None if test is None else targets_of(test, "")
     asked = None if protocols is None else names(protocols)
     for name in asked or ():
         resolve_protocol(name)
     model, stored, data, device = open_checkpoint(checkpoint, images)
-    how = asked or applicable(model)
+    how, targets = asked or applicable(model), typed or targets_of(None, dataset_of(checkpoint, images.dataset))
     with ProgressBars().activity(f"test {checkpoint.name}", 1 + len(how) * len(targets)) as watch:
         rows = evaluate_model(model, stored.spec, data, targets, protocols=how, device=device, step=watch.step)
     if as_json:

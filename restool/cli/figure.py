@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from restool.arguments import LARGEST_SEED
+from restool.cli.checkpoint import OwnModel
 from restool.cli.command import Command
 from restool.cli.output import plain_rows, print_files, print_json
 from restool.cli.panels import DEFAULT_OUT, CheckpointFile, Json
@@ -45,6 +46,7 @@ def kernel(
 @figure.command(cls=Command)
 def kernels(
     checkpoint: CheckpointFile,
+    model: OwnModel = None,
     to: DoubledSize = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the files.", metavar="DIR")] = DEFAULT_OUT,
     as_json: Json = False,
@@ -63,10 +65,10 @@ def kernels(
 
     if to is not None:
         require_size(to)
-    model, stored = load_model(checkpoint, torch.device("cpu"))
+    network, stored = load_model(checkpoint, torch.device("cpu"), model=model)
     source = stored.spec.reference_size
     target = 2 * source if to is None else to
-    found = portraits(model, source, target)
+    found = portraits(network, source, target)
     if not found:
         raise UsageError(f"{checkpoint} must have continuous kernels, but {stored.spec.name} has none")
     files, table = write_portraits(out, found, source, target)

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 from restool.arguments import LARGEST_SEED
 from restool.cli.command import tell
+from restool.cli.ending import Ending
 from restool.cli.images import seen
-from restool.cli.output import print_grid, say_time_is_over
+from restool.cli.output import print_grid
 from restool.cli.panels import Grid, Place, Sources, TuningGrid
 from restool.cli.parsing import names, numbers
 from restool.cli.sizes import sources_of, targets_of
 from restool.cli.start import Start
-from restool.errors import CellsFailedError
 from restool.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run_grid(
         as_json: print JSON.
 
     Raises:
-        CellsFailedError: some cells failed; the table of the others is printed all the same.
+        Failure: some cells are not done; the table of the others is printed all the same.
     """
     from restool.transfer import open_study, sweep
     from restool.transfer.progress import ProgressBars
@@ -80,10 +80,11 @@ def run_grid(
         print_plan(open_study(config, place.out, **choices), as_json=as_json)
         return
     result = sweep(config, place.out, progress=ProgressBars(tell), **choices)
-    if result.timed_out:
-        say_time_is_over(f"{len(result.missing)} of {len(result.cells)} cells are missing")
     print_grid(result.out, result.files, result.keys, as_json=as_json)
-    if result.failed:
-        raise CellsFailedError(
-            f"{len(result.failed)} of {len(result.cells)} cells failed, see above; the same command tries them again"
-        )
+    Ending(
+        of=len(result.cells),
+        failed=len(result.failed),
+        missing=[str(cell) for cell in result.missing],
+        damaged=result.damaged,
+        timed_out=result.timed_out,
+    ).tell()

@@ -99,11 +99,6 @@ def print_grid(out: Path, files: list[Path], keys: Collection[str], *, as_json: 
         )
 
 
-def say_time_is_over(missing: str) -> None:
-    """The line that ends a run on its time limit."""
-    print(f"restool: time limit reached, {missing}; run the same command to go on", file=sys.stderr)
-
-
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(map(str, value))

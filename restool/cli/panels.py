@@ -253,6 +253,10 @@ class Place(Reading):
             "auto|direct|fft|basis|dft",
         ),
     ] = MethodChoice.auto
+    deterministic: Annotated[
+        bool,
+        _running("--deterministic", "The same seed gives the same bytes on this machine: one thread, fixed methods."),
+    ] = False
     out: Annotated[
         Path,
         _running(
@@ -275,6 +279,7 @@ class Place(Reading):
         return {
             "device": self.device.value,
             "method": self.method.value,
+            "deterministic": self.deterministic,
             "time_limit": self.time_limit,
             **self.reading,
         }

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from restool.cli.command import Command, tell
+from restool.cli.ending import Ending
 from restool.cli.option import option
-from restool.cli.output import print_files, print_json, print_rows, say_time_is_over
+from restool.cli.output import print_files, print_json, print_rows
 from restool.cli.panels import Json, KeepLogits, Place, takes_panels
-from restool.errors import CellsFailedError
 
 study = typer.Typer(help="Run studies: files that ask a question of several sweeps.", no_args_is_help=True)
 
@@ -74,12 +74,16 @@ def run(
     found = read_study(file, dataset=dataset, small=small)
     out = RESULTS / found.name if place.out is None else place.out
     result = run_study(found, out, progress=ProgressBars(tell), keep_logits=keep_logits, **place.choices)
-    if result.timed_out:
-        begun = f"{len(result.sweeps)} of {len(found.sweeps)} sweeps begun"
-        say_time_is_over(f"{begun}, {result.missing} of their cells are missing")
     _print_page(out, result.files, as_json=as_json)
-    if result.failed:
-        raise CellsFailedError(f"{result.failed} cells failed, see above; the same command tries them again")
+    not_begun = len(found.sweeps) - len(result.sweeps)
+    Ending(
+        of=sum(len(each.cells) for each in result.sweeps),
+        failed=result.failed,
+        missing=result.missing,
+        damaged=result.damaged,
+        timed_out=result.timed_out,
+        beside=f", and {not_begun} sweeps are not begun" if not_begun else "",
+    ).tell()
 
 
 @study.command(cls=Command)

@@ -1,11 +1,12 @@
 """`restool train`: source models only; the test images are not read."""
 
 from restool.cli.command import tell
+from restool.cli.ending import Ending
 from restool.cli.grid import study_config
-from restool.cli.output import in_percent, print_json, say_time_is_over
+from restool.cli.output import in_percent, print_json
 from restool.cli.panels import Json, Place, Sources, takes_panels
 from restool.cli.start import Start
-from restool.errors import ArgumentError, CellsFailedError
+from restool.errors import ArgumentError
 from restool.recipe import Recipe
 
 
@@ -25,8 +26,6 @@ def train(sources: Sources, recipe: Recipe, place: Place, start: Start, as_json:
         raise ArgumentError("epochs", "must be at least 1 for a model that is trained", config.source_epochs)
     progress = ProgressBars(tell)
     result = train_sources(config, place.out, progress=progress, **place.choices)
-    if result.timed_out:
-        say_time_is_over("not all models are trained")
     rows = [in_percent(row) for row in result.rows]
     if as_json:
         print_json({"runs": rows})
@@ -36,7 +35,11 @@ def train(sources: Sources, recipe: Recipe, place: Place, start: Start, as_json:
             print(
                 f"{row['checkpoint']}  {row['source']} {row['unit']}, seed {row['seed']}, validation {accuracy:.1f} %"
             )
-    if result.failed:
-        raise CellsFailedError(
-            f"{len(result.failed)} of {len(result.runs)} models failed, see above; the same command tries them again"
-        )
+    Ending(
+        of=len(result.runs),
+        failed=len(result.failed),
+        missing=[str(run) for run in result.missing],
+        damaged=result.damaged,
+        timed_out=result.timed_out,
+        noun="models",
+    ).tell()

@@ -4,10 +4,13 @@ A file names the device, the dtype and what else decides the rates. `RESTOOL_CAC
 otherwise it is `restool` in the user's cache folder. Where that cannot be written, each process measures for itself.
 """
 
+import hashlib
 import json
+import math
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -55,6 +58,13 @@ class DeviceRates:
             self._found[key] = read(rates_file(device, dtype)) or REFERENCE
         return self._found[key]
 
+    def identity(self) -> str:
+        """What the choices of this process go by: "reference", or a hash of the rates; empty before any is made."""
+        if torch.are_deterministic_algorithms_enabled() or all(found is REFERENCE for found in self._found.values()):
+            return "reference" if self._found or torch.are_deterministic_algorithms_enabled() else ""
+        text = json.dumps({key: _as_json(self._found[key]) for key in sorted(self._found)}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
     def calibrate(self, device: torch.device, dtype: torch.dtype) -> None:
         """Measure a device, in about three seconds, unless its rates are known from its file or an earlier call.
 
@@ -82,17 +92,24 @@ def rates_file(device: torch.device, dtype: torch.dtype) -> Path:
     """Where the rates of a device are kept."""
     base = os.environ.get("RESTOOL_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "restool")
     name = re.sub(r"[^A-Za-z0-9.]+", "-", _key(device, dtype)).strip("-")
-    return Path(base).expanduser() / f"rates-{name}.json"
+    try:
+        folder = Path(base).expanduser()
+    except RuntimeError:  # of a user whom this machine does not know
+        folder = Path(base)
+    return folder / f"rates-{name}.json"
 
 
 def write(path: Path, found: ModeRates) -> None:
     """Keep rates for other processes; a folder that cannot be written is no error."""
-    modes = {"training": found[True], "forward": found[False]}
-    text = json.dumps({mode: {"call": r.call, "operation": r.operation} for mode, r in modes.items()}, indent=1)
     try:
-        write_atomically(path, text.encode())
+        write_atomically(path, json.dumps(_as_json(found), indent=1).encode())
     except OSError:
         return
+
+
+def _as_json(found: ModeRates) -> dict[str, Any]:
+    modes = {"training": found[True], "forward": found[False]}
+    return {mode: {"call": rates.call, "operation": rates.operation} for mode, rates in modes.items()}
 
 
 def read(path: Path) -> ModeRates | None:
@@ -101,9 +118,17 @@ def read(path: Path) -> ModeRates | None:
         stored = json.loads(path.read_text())
         modes = {True: stored["training"], False: stored["forward"]}
         found = {mode: Rates(values["call"], values["operation"]) for mode, values in modes.items()}
-    except (OSError, ValueError, KeyError, TypeError):
+        usable = all(_is_usable(rates) for rates in found.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return found if all({*r.call} == {*WAYS} and {*r.operation} == {*KINDS} for r in found.values()) else None
+    return found if usable else None
+
+
+def _is_usable(rates: Rates) -> bool:
+    """Whether a file tells every rate, as a number of seconds."""
+    values = [*rates.call.values(), *rates.operation.values()]
+    named = {*rates.call} == {*WAYS} and {*rates.operation} == {*KINDS}
+    return named and all(isinstance(value, float | int) and 0 <= value < math.inf for value in values)
 
 
 def _key(device: torch.device, dtype: torch.dtype) -> str:

@@ -14,6 +14,7 @@ others: its name is stored in checkpoints, and a foreign checkpoint must not cho
 """
 
 import contextlib
+import hashlib
 import importlib
 import inspect
 import os
@@ -28,7 +29,7 @@ from torch.nn.parameter import is_lazy
 
 from restool.arguments import nearest
 from restool.errors import UsageError
-from restool.models.names import INCEPTIONS, library_name
+from restool.models.names import INCEPTIONS, is_code, library_name
 from restool.models.outputs import give_logits, take_contiguous
 from restool.models.pretrained import put_torchvision_weights, torchvision_weights
 
@@ -92,6 +93,21 @@ def find_external(name: str) -> ExternalModel | None:
     return ExternalModel(name=name, source=found.library, make=_LIBRARIES[found.library](found.model, found.options))
 
 
+def source_hash(name: str) -> str | None:
+    """First 16 hex digits of the SHA-256 of the source of the module that a user's factory is imported from.
+
+    None for any other name, and for a module without a source. What the module imports in turn is not part of it.
+    """
+    if not is_code(name):
+        return None
+    find_external(name)
+    try:
+        source = inspect.getsource(sys.modules[name.partition(":")[0]])
+    except (OSError, TypeError):
+        return None
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
 def in_one_line(error: Exception) -> str:
     """An exception of other people's code: its type and its text without line breaks and full stop."""
     return ": ".join(filter(None, [type(error).__name__, " ".join(str(error).split()).rstrip(".")]))
@@ -137,7 +153,7 @@ def _timm(model: str, options: dict[str, Any]) -> Maker:
         raise UsageError(f"timm:{model} needs timm, which is not installed; pip install 'restool[timm]'") from error
     if not timm.is_model(model):
         _require_known("timm", model, timm.list_models())
-    _reject_reserved(options, "num_classes", "in_chans", "img_size", "dynamic_img_size")
+    _reject_reserved(options, "num_classes", "in_chans", "img_size", "dynamic_img_size", "checkpoint_path", "cache_dir")
     config = timm.get_pretrained_cfg(model, allow_unregistered=True)
 
     def make(classes: int, channels: int, reference_size: int) -> nn.Module:

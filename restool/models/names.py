@@ -27,6 +27,11 @@ def library_name(name: str) -> LibraryName | None:
     return LibraryName(library, model, parse_options(name, options)) if library in LIBRARIES else None
 
 
+def is_code(name: str) -> bool:
+    """Whether a name is that of a user's own function, which is imported to build the model."""
+    return ":" in name and library_name(name) is None
+
+
 def comes_trained(name: str) -> bool:
     """Whether a model is named with trained weights."""
     found = library_name(name)

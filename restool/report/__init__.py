@@ -14,6 +14,7 @@ from restool.report.groups import headings, split
 from restool.report.measure_frame import measured
 from restool.report.measures import ACCURACY, MEASURES, METRICS
 from restool.report.outputs import consistency
+from restool.report.provenance import with_mixed
 from restool.report.tables import markdown
 
 __all__ = [
@@ -63,7 +64,8 @@ def tables_of(out: Path, keys: Collection[str]) -> tuple[str, list[str]]:
     records = read_records(out)
     shown = of_equal_settings(records, keys)
     others = records[~records["key"].isin(shown["key"])]
-    return markdown(split(summarise(shown), curves(shown), consistency(out, shown))), headings(others)
+    groups = with_mixed(split(summarise(shown), curves(shown), consistency(out, shown)), shown)
+    return markdown(groups), headings(others)
 
 
 def write_report(out: Path, metric: str = ACCURACY.name) -> list[Path]:

@@ -18,6 +18,7 @@ from restool.report.measure_report import KINDS, measure_files
 from restool.report.measures import Measure
 from restool.report.outputs import consistency
 from restool.report.page import FIGURES, Chapter, chapter, page
+from restool.report.provenance import with_mixed
 from restool.report.tables import csv, latex, markdown
 
 PAGE = "report.html"
@@ -42,7 +43,7 @@ def make_report(out: Path) -> FolderReport:
     """Draw everything; nothing is written yet. Errors as in `restool.report.write_report`."""
     records = read_records(out)
     summary, beside = summarise(records), (curves(records), consistency(out, records))
-    groups = with_values(split(summary, *beside), records, COSTS)
+    groups = with_values(with_mixed(split(summary, *beside), records), records, COSTS)
     texts = {"table.md": markdown(groups), "table.csv": csv(summary), "table.tex": latex(groups)}
     texts |= {name: csv(frame) for name, frame in zip(BESIDE, beside, strict=True) if len(frame)}
     drawn = [{"heatmap": draw(group), "lines": draw_lines(group), "cost": draw_cost(group)} for group in groups]

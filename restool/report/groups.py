@@ -30,6 +30,7 @@ class Group:
         sources: the rows of the summary that hold a source accuracy.
         curves: what `restool.report.curves` gives along their targets, with the same labels.
         consistency: what `restool.report.consistency` gives of them, with the same labels.
+        mixed: in what the records differ that decides their last bits, in words, see `restool.report.provenance.mixed`.
     """
 
     heading: str
@@ -39,6 +40,7 @@ class Group:
     sources: pd.DataFrame
     curves: pd.DataFrame
     consistency: pd.DataFrame
+    mixed: str = ""
 
     @property
     def targets(self) -> list[int]:
@@ -75,8 +77,8 @@ def split(summary: pd.DataFrame, curves: pd.DataFrame, consistency: pd.DataFrame
         labelled = with_labels(cells)
         at_source = cells["protocol"] == "source"
         settings = ", ".join(_phrases(values, rest))
-        own = [of_settings.get(str(key), with_labels(nothing)) for of_settings, nothing in beside]
-        groups.append(Group(heading, settings, slug, labelled[~at_source], labelled[at_source], *own))
+        curve, kept = (of_settings.get(str(key), with_labels(nothing)) for of_settings, nothing in beside)
+        groups.append(Group(heading, settings, slug, labelled[~at_source], labelled[at_source], curve, kept))
     return groups
 
 

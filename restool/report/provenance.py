@@ -4,13 +4,14 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from restool.recipe import DEFAULTS
 from restool.report.frame import setting_columns
-from restool.report.groups import span, unit_of, with_labels
+from restool.report.groups import Group, span, unit_of, with_labels
 
 OWN_OPTIONS = {"model", "dataset", "data", "limit", "epochs", "train_sizes", "unit"}
 """Settings that are not typed as an option of their name, or not always."""
@@ -102,6 +103,41 @@ def _typed_value(name: str, value: Any) -> str:
 
 def _listed(values: "pd.Series[int]") -> str:
     return ",".join(map(str, sorted(set(values))))
+
+
+CONDITIONS = {
+    "device": "devices",
+    "threads": "numbers of threads",
+    "methods": "ways to convolve",
+    "torch": "versions of torch",
+    "torchvision": "versions of torchvision",
+    "timm": "versions of timm",
+}
+"""What decides the last bits of a number without being part of its key, and how several are called."""
+
+
+def mixed(part: pd.DataFrame) -> str:
+    """In which `CONDITIONS` records of one table differ, as a sentence; empty where they do not.
+
+    Args:
+        part: one of `of_settings`.
+    """
+    told = []
+    for name, noun in CONDITIONS.items():
+        values = sorted({str(environment[name]) for environment in part["environment"] if name in environment})
+        if len(values) > 1:
+            told.append(f"{noun} ({'; '.join(values)})")
+    return f"Its cells were made with several {', '.join(told)}, which changes last digits" if told else ""
+
+
+def with_mixed(groups: Sequence[Group], records: pd.DataFrame) -> list[Group]:
+    """Groups that say in what their records are `mixed`.
+
+    Args:
+        groups: of the summary of the records.
+        records: what `restool.report.read_records` returns.
+    """
+    return [replace(group, mixed=mixed(part)) for group, part in zip(groups, of_settings(records), strict=True)]
 
 
 def machines(records: pd.DataFrame) -> list[list[str]]:

@@ -116,6 +116,7 @@ def caption(group: Group) -> str:
     text += f". {INTERVAL.format(noun=group.noun)}"
     if group.targets:
         text += f" {MARK} Blank: not measured."
+    text += f" {group.mixed}." if group.mixed else ""
     return f"{text} Settings: {group.settings}." if group.settings else text
 
 

@@ -34,9 +34,14 @@ class StudyResult:
         return sum(len(result.failed) for result in self.sweeps)
 
     @property
-    def missing(self) -> int:
+    def missing(self) -> list[str]:
         """Cells without a record, of the sweeps that were begun."""
-        return sum(len(result.missing) for result in self.sweeps)
+        return [str(cell) for result in self.sweeps for cell in result.missing]
+
+    @property
+    def damaged(self) -> bool:
+        """Whether some failed over a damaged file."""
+        return any(result.damaged for result in self.sweeps)
 
 
 def run_study(study: StudyFile, out: str | Path, **place: Unpack[Place]) -> StudyResult:

@@ -13,10 +13,11 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from restool.errors import DamagedError, MissingDataError, RestoolError, UsageError
+from restool.errors import ArgumentError, DamagedError, MissingDataError, RestoolError, UsageError
 from restool.files import write_atomically
 from restool.integrity import SET_ASIDE, digest_of
 from restool.models import ModelSpec
+from restool.models.names import is_code
 from restool.models.norms import keep_sets, kept_sizes
 from restool.records import CHECKPOINTS
 
@@ -177,17 +178,29 @@ def _parse(path: Path, header: dict[str, Any], tensors: dict[str, Tensor]) -> Ch
     )
 
 
-def load_model(path: str | Path, device: torch.device | str = "cpu") -> tuple[nn.Module, Checkpoint]:
+def load_model(
+    path: str | Path, device: torch.device | str = "cpu", *, model: str | None = None
+) -> tuple[nn.Module, Checkpoint]:
     """The model of a checkpoint, in evaluation mode on a device.
 
+    Args:
+        path: of the file.
+        device: for the model.
+        model: its name, which a model of MODULE:FACTORY needs: a file alone never decides what is imported and called.
+
     Raises:
-        UsageError: its tensors do not fit the named model; and as `load_checkpoint`.
+        UsageError: its tensors do not fit the named model, or the name is missing or another; and as `load_checkpoint`.
     """
     checkpoint = load_checkpoint(path)
-    model = checkpoint.spec.blank()
-    keep_sets(model, kept_sizes(checkpoint.model))
-    put_state(model, checkpoint, Path(path))
-    return model.to(device).eval(), checkpoint
+    name = checkpoint.spec.name
+    if model is None and is_code(name):
+        raise UsageError(f"{Path(path).name} is of {name}, which is code of yours; name it as `model` to have it run")
+    if model not in (None, name):
+        raise ArgumentError("model", f"must be {name}, of which {Path(path).name} is", model)
+    built = checkpoint.spec.blank()
+    keep_sets(built, kept_sizes(checkpoint.model))
+    put_state(built, checkpoint, Path(path))
+    return built.to(device).eval(), checkpoint
 
 
 def put_state(model: nn.Module, checkpoint: Checkpoint, path: Path) -> None:

@@ -9,6 +9,7 @@ from restool.data import Dataset
 from restool.data.views import WHOLE, View
 from restool.integrity import key_of
 from restool.interop.weights import hash_of
+from restool.models.external import source_hash
 from restool.recipe import Recipe
 from restool.transfer.config import StudyConfig
 from restool.transfer.preparation import other_views
@@ -39,6 +40,7 @@ class SourceRun:
     weights: str | None = None
     new_head: bool = False
     shown: tuple[tuple[str, Any], ...] = ()
+    code: str | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -73,6 +75,7 @@ class SourceRun:
             **({"unit": self.unit, "resample": self.resample} if self.resample else {}),
             **({"weights": self.weights} if self.weights else {}),
             **({"new_head": True} if self.new_head else {}),
+            **({"code": self.code} if self.code else {}),
             **{name: list(value) if isinstance(value, tuple) else value for name, value in self.shown},
         }
 
@@ -151,7 +154,7 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
     """
     cells = []
     weights = None if config.weights is None else hash_of(Path(config.weights))
-    others = other_views(config, dataset)
+    others, code = other_views(config, dataset), source_hash(config.model)
     zero_shot = possible(config.zero_shot, dataset) if config.protocols == "all" else config.zero_shot
     for seed in config.seeds:
         for train in config.train:
@@ -170,6 +173,7 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
                 weights=weights,
                 new_head=config.new_head,
                 shown=tuple(dataset.chosen.items()),
+                code=code,
             )
             cells.append(Cell(run=run, target=source, protocol=SOURCE.name))
             cells += [Cell(run=run, target=t, protocol=name) for t in config.test for name in zero_shot]

@@ -12,6 +12,7 @@ from restool.data import Dataset
 from restool.data.resampling import Filter
 from restool.data.views import View, ViewChoices
 from restool.errors import ArgumentError, UsageError
+from restool.models.external import source_hash
 from restool.models.pretrained import Preprocessing, preprocessing_of
 from restool.transfer.config import StudyConfig
 
@@ -63,6 +64,33 @@ def as_trained(dataset: Dataset, facts: Mapping[str, Any], views: ViewChoices) -
         raise UsageError("a checkpoint is tested in one view at a time; choose one filter, ratio and antialiasing")
     mean, std = (tuple(facts.get(name, usual)) for name, usual in (("mean", dataset.mean), ("std", dataset.std)))
     return replace(dataset, mean=mean, std=std, view=view)
+
+
+def differences(dataset: Dataset, facts: Mapping[str, Any], model: str) -> list[str]:
+    """What to tell of a test on other images, other classes or other code than a checkpoint's training had.
+
+    Args:
+        dataset: to be tested on.
+        facts: of the checkpoint.
+        model: its name.
+
+    Raises:
+        UsageError: the classes are the same in another order, so that every answer would be counted wrong.
+    """
+    told = []
+    own, found = facts.get("class_names"), list(dataset.class_names)
+    if own and own != found and sorted(own) == sorted(found):
+        raise UsageError(
+            f"{dataset.name} has the classes of the training in another order, {', '.join(found[:3])}, ... in place of "
+            f"{', '.join(own[:3])}, ...; give a file with their order as `classes`"
+        )
+    if own and own != found:
+        told.append(f"its classes are {', '.join(found[:3])}, ..., those of the training {', '.join(own[:3])}, ...")
+    elif facts.get("data", dataset.fingerprint) != dataset.fingerprint:
+        told.append("other images than those of the training")
+    if facts.get("code") and facts["code"] != source_hash(model):
+        told.append(f"the source of {model} has changed since the training")
+    return told
 
 
 def _usual_view(views: ViewChoices, dataset: Dataset, trained: Preprocessing | None) -> View | None:

@@ -199,13 +199,19 @@ class Limited:
         if not minutes > 0:
             raise ArgumentError("time_limit", "must be above 0 minutes", minutes)
         self.progress, self.deadline = progress, time.monotonic() + 60 * minutes
-        self.at, self.waiting, self.failed, self.noted = progress.at, progress.waiting, progress.failed, progress.noted
+        self.at, self.failed, self.noted = progress.at, progress.failed, progress.noted
 
     @contextmanager
     def activity(self, text: str, steps: int, done: int = 0) -> Iterator[Watch]:
         """The activity, whose steps look at the clock."""
         with self.progress.activity(text, steps, done) as watch:
             yield _LimitedWatch(watch, self.deadline)
+
+    def waiting(self, cells: int) -> None:
+        """Waiting for other processes takes time, too."""
+        self.progress.waiting(cells)
+        if time.monotonic() > self.deadline:
+            raise TimeLimitReached
 
 
 class _LimitedWatch:

@@ -9,7 +9,7 @@ import pandas as pd
 from restool.arguments import require_choice
 from restool.correlation import METHODS, Method
 from restool.data import load
-from restool.devices import DeviceName, choose_device
+from restool.devices import DeviceName, be_deterministic, choose_device
 from restool.records import ResultsFolder
 from restool.report import results, tables_of, write_report
 from restool.training import load_checkpoint
@@ -28,7 +28,8 @@ class SweepResult:
         out: results folder.
         cells: of the grid.
         failed: cells that failed in this run.
-        missing: cells without a record, for they failed or the time was over.
+        missing: cells without a record, for they failed, the time was over, or the record was removed meanwhile.
+        damaged: whether some failed over a damaged file.
         timed_out: whether the time limit ended the run.
         files: tables and heat maps that were written.
     """
@@ -37,6 +38,7 @@ class SweepResult:
     cells: list[Cell]
     failed: list[Cell]
     missing: list[Cell]
+    damaged: bool
     timed_out: bool
     files: list[Path]
 
@@ -61,13 +63,17 @@ class TrainingResult:
 
     Attributes:
         runs: all source models of the study.
+        missing: those that are not trained to their end.
         failed: those whose training failed in this run.
+        damaged: whether some of them failed over a damaged file.
         timed_out: whether the time limit ended the run.
         rows: one dict per finished model: checkpoint, source, unit, seed, and the figures of its last epoch.
     """
 
     runs: list[SourceRun]
+    missing: list[SourceRun]
     failed: list[SourceRun]
+    damaged: bool
     timed_out: bool
     rows: list[dict[str, Any]]
 
@@ -89,6 +95,7 @@ class Place(Reading, total=False):
     device: DeviceName
     method: Method
     keep_logits: bool
+    deterministic: bool
     time_limit: float | None
     progress: Progress | None
 
@@ -100,6 +107,7 @@ def open_study(
     device: DeviceName = "auto",
     method: Method = "auto",
     keep_logits: bool = False,
+    deterministic: bool = False,
     time_limit: float | None = None,
     progress: Progress | None = None,
     **reading: Unpack[Reading],
@@ -112,6 +120,7 @@ def open_study(
         device: "auto" takes a GPU where there is one.
         method: how continuous layers convolve; results agree to rounding.
         keep_logits: also write the logits of every cell, for `restool.report.consistency`.
+        deterministic: the same seed gives the same bytes, see `restool.devices.be_deterministic`; for this process.
         time_limit: stop by `TimeLimitReached` after so many minutes.
         progress: told of everything; None for bars on stderr.
         **reading: data_dir, download, classes, skip_damaged, workers and cache, see `restool.data.load`.
@@ -121,6 +130,8 @@ def open_study(
         MissingDataError: data that is missing or damaged.
     """
     require_choice("method", method, METHODS)
+    if deterministic:
+        be_deterministic()
     progress = ProgressBars() if progress is None else progress
     progress = progress if time_limit is None else Limited(progress, time_limit)
     chosen, folder = choose_device(device), ResultsFolder(Path(out))
@@ -139,8 +150,8 @@ def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> Sweep
     Args:
         config: what to measure.
         out: results folder, created.
-        **place: device, method, keep_logits, time_limit, progress and how images are read, as in `open_study`; a run
-            out of time ends without an error.
+        **place: device, method, keep_logits, deterministic, time_limit, progress and how images are read, as in
+            `open_study`; a run out of time ends without an error.
 
     Returns:
         What is done, failed and missing; tables and heat maps are written where there is a record.
@@ -158,7 +169,7 @@ def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> Sweep
         timed_out = True
     missing = study.missing()
     files = write_report(study.folder.path) if len(missing) < len(study.cells) else []
-    return SweepResult(study.folder.path, study.cells, study.failed, missing, timed_out, files)
+    return SweepResult(study.folder.path, study.cells, study.failed, missing, study.damaged, timed_out, files)
 
 
 def train_sources(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> TrainingResult:
@@ -170,11 +181,13 @@ def train_sources(config: StudyConfig, out: str | Path, **place: Unpack[Place]) 
         failed = study.train()
     except TimeLimitReached:
         timed_out = True
-    rows = []
+    rows, missing = [], []
     for run in study.runs:
         path = study.folder.checkpoint(run.key)
-        stored = load_checkpoint(path) if path.exists() else None
-        if stored is not None and stored.epoch == run.epochs:
-            told = {"source": run.source, "unit": run.unit, "seed": run.seed}
-            rows.append({"checkpoint": str(path), **told, **(stored.history[-1] if stored.history else {})})
-    return TrainingResult(study.runs, failed, timed_out, rows)
+        stored = load_checkpoint(path) if path.exists() and run not in failed else None
+        if stored is None or stored.epoch < run.epochs:
+            missing.append(run)
+            continue
+        told = {"source": run.source, "unit": run.unit, "seed": run.seed}
+        rows.append({"checkpoint": str(path), **told, **(stored.history[-1] if stored.history else {})})
+    return TrainingResult(study.runs, missing, failed, study.damaged, timed_out, rows)

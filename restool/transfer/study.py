@@ -11,7 +11,7 @@ from torch import Tensor
 
 from restool.correlation import Method
 from restool.data import Batches, Dataset
-from restool.errors import RestoolError
+from restool.errors import DamagedError, RestoolError, UsageError, is_out_of_memory
 from restool.records import BusyError, ResultsFolder
 from restool.transfer.cache import KernelCache
 from restool.transfer.cells import Cell, SourceRun, plan
@@ -21,9 +21,12 @@ from restool.transfer.figures import cost_figures, output_figures, peak_memory, 
 from restool.transfer.preparation import prepared
 from restool.transfer.progress import Progress
 from restool.transfer.protocols import FINETUNE, SOURCE, resolve_protocol
-from restool.transfer.provenance import environment
+from restool.transfer.provenance import conditions, environment, made
 from restool.transfer.trainer import Trained, Trainer, Training
 from restool.transfer.turns import take_turns
+
+FAILURES = (RestoolError, RuntimeError, MemoryError)
+"""What may end a cell or a training; torch has no type of its own for a CPU without memory."""
 
 
 class Study:
@@ -41,6 +44,7 @@ class Study:
     Attributes:
         cells: all of them, in the order they are run.
         failed: cells that failed in the last run.
+        damaged: whether some of them failed over a damaged file.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Study:
         self.cells = plan(config, dataset)
         self._places = {cell: number for number, cell in enumerate(self.cells, start=1)}
         self.failed: list[Cell] = []
+        self.damaged = False
         self._noted: set[str] = set()
         weights = None if config.weights is None else Path(config.weights)
         self.trainer = Trainer(dataset, folder, device=device, method=method, progress=progress, weights=weights)
@@ -78,7 +83,7 @@ class Study:
 
     def run(self) -> None:
         """Run the missing cells; those another process holds are waited for, those that fail are kept in `failed`."""
-        self.failed = []
+        self.failed, self.damaged = [], False
         take_turns(self.missing(), self._run_free, self.progress)
 
     def train(self) -> list[SourceRun]:
@@ -94,9 +99,9 @@ class Study:
                     self.trainer.source(run)
                 except BusyError:
                     busy.append(run)
-                except (RestoolError, torch.OutOfMemoryError) as error:
+                except FAILURES as error:
                     failed.append(run)
-                    self.progress.failed(f"train {run}", error)
+                    self._tell(f"train {run}", error)
             return busy
 
         take_turns(runs, train_free, self.progress)
@@ -115,7 +120,7 @@ class Study:
                 source = self.trainer.source(run)
             except BusyError:
                 busy += wanted
-            except (RestoolError, torch.OutOfMemoryError) as error:
+            except FAILURES as error:
                 for cell in wanted:
                     self._fail(cell, error)
             else:
@@ -131,7 +136,7 @@ class Study:
                     self._run(cell, source)
         except BusyError:
             return True
-        except (RestoolError, torch.OutOfMemoryError) as error:
+        except FAILURES as error:
             self._fail(cell, error)
         return False
 
@@ -163,8 +168,9 @@ class Study:
             timing["trained_parameters"] = trained.parameters
         if self.keep_logits:
             self.folder.write_logits(cell.key, logits.numpy())
+        around = self.environment | conditions(cell.run.model, self.trainer.method, self.device)
         self.folder.write_record(
-            cell.key, cell.fields, correct.numpy(), timing, self.environment, figures, trained.digest
+            *(cell.key, cell.fields, correct.numpy(), timing, around, figures), checkpoint=trained.digest, made=made()
         )
 
     def _own_logits(self, run: SourceRun, source: Trained) -> Tensor:
@@ -190,4 +196,13 @@ class Study:
 
     def _fail(self, cell: Cell, error: Exception) -> None:
         self.failed.append(cell)
-        self.progress.failed(str(cell), error)
+        self._tell(str(cell), error)
+
+    def _tell(self, text: str, error: Exception) -> None:
+        """Tell an error that concerns no more than one cell or training; any other ends the study."""
+        if is_out_of_memory(error):
+            error = UsageError("not enough memory; choose smaller sizes or batches")
+        if not isinstance(error, RestoolError):
+            raise error
+        self.damaged |= isinstance(error, DamagedError)
+        self.progress.failed(text, error)

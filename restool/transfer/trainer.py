@@ -206,7 +206,7 @@ class Trainer:
                 seed=training.seed,
                 checkpoint=path,
                 validate=validate,
-                facts=training.facts,
+                facts={**training.facts, "class_names": list(self.dataset.class_names)},
                 watch=watch,
                 keep_buffers=training.tune == "head",
             )

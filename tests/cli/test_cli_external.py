@@ -3,6 +3,7 @@
 import base64
 import importlib
 import json
+import linecache
 import sys
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def package(here):
     path = list(sys.path)
     yield importlib.import_module
     sys.path[:] = path
-    for name in ("turnnets", "turnnets.tiny"):
+    for name in ("turnnets", "turnnets.tiny", "turnnets.pen"):
         sys.modules.pop(name, None)
 
 
@@ -90,7 +91,7 @@ def test_a_librarys_model_is_swept_and_fine_tuned_by_one_command(restool, here, 
 def test_a_users_layer_is_transferred_as_it_says(restool, package):
     found, checkpoint = sweep(restool, OWN, "--test", "24,32")
     assert protocols(found) == {"source", "bandlimit", "rescale", "interpolate", "as-is", "resize"}
-    model, _ = load_model(checkpoint)
+    model, _ = load_model(checkpoint, model=OWN)
     dataset = load("gabors", limit=40)
     assert type(model[-1]) is package("turnnets.tiny").Turn
     for protocol, target, places in [("source", 16, 0), ("as-is", 32, 0), ("rescale", 24, 2), ("rescale", 32, 4)]:
@@ -101,6 +102,48 @@ def test_a_users_layer_is_transferred_as_it_says(restool, package):
         assert correct_answers(protocol, target) == by_hand.tolist()
         assert found[protocol, target] == pytest.approx(by_hand.double().mean().item())
     assert correct_answers("rescale", 32) != correct_answers("as-is", 32)
+
+
+def test_code_of_a_user_runs_only_where_it_is_named_and_a_changed_one_is_another_model(restool, package, here):
+    (here / "turnnets" / "pen.py").write_text("open('written', 'w').close()\n" + NETS)
+    name = "turnnets.pen:turning"
+    _, checkpoint = sweep(restool, name, "--test", "24", "--protocols", "as-is")
+    (here / "written").unlink()
+    forget("turnnets.pen")
+    options = ("--test", "24", "--limit", "40", "--json")
+    answer = restool("evaluate", checkpoint, *options)
+    assert (answer.status, (here / "written").exists()) == (2, False)
+    assert (
+        answer.message == f"{checkpoint.name} is of {name}, which is code of yours; name it as --model to have it run"
+    )
+    answer = restool("evaluate", checkpoint, *options, "--model", OWN)
+    assert (answer.status, (here / "written").exists()) == (2, False)
+    assert answer.message == f"--model must be {name}, of which {Path(checkpoint).name} is, but is '{OWN}'"
+    answer = restool("evaluate", checkpoint, *options, "--model", name)
+    assert (answer.status, (here / "written").exists()) == (0, True)
+    assert "has changed" not in answer.err
+    with (here / "turnnets" / "pen.py").open("a") as file:
+        file.write("# another\n")
+    forget("turnnets.pen")
+    told = restool("evaluate", checkpoint, *options, "--model", name).err
+    assert f"restool: gabors: the source of {name} has changed since the training\n" in told
+    keys = set(Path("out/records").iterdir())
+    sweep(restool, name, "--test", "24", "--protocols", "as-is")
+    assert len(set(Path("out/records").iterdir()) - keys) == len(keys) == 2
+
+
+def forget(module):
+    """As in a new process."""
+    del sys.modules[module]
+    linecache.clearcache()
+    importlib.invalidate_caches()
+
+
+@pytest.mark.parametrize("option", ["checkpoint_path='x.pth'", "cache_dir='x'"])
+def test_an_option_that_reads_a_file_is_refused_whoever_names_it(restool, option):
+    answer = restool("sweep", "--model", f"timm:resnet18?{option}", "--train", "8", "--test", "12")
+    assert answer.status == 2
+    assert answer.message.startswith(f"{option.partition('=')[0]} must not follow ?")
 
 
 def correct_answers(protocol, target):

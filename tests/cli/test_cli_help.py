@@ -12,12 +12,12 @@ import restool as package
 
 HEAVY = {"torch", "torchvision", "numpy", "pandas", "matplotlib", "seaborn", "scipy", "PIL", "pyarrow", "safetensors"}
 COMMANDS = ["sweep", "finetune", "train", "evaluate", "diagnose", "report", "compare", "study", "bench", "figure"]
-COMMANDS += ["export", "import", "ls"]
+COMMANDS += ["check", "export", "import", "ls"]
 COMMON = ["--model", "--dataset", "--train", "--seeds", "--epochs", "--limit", "--device", "--out", "--time-limit"]
 
 
 def test_help_needs_no_heavy_library():
-    code = "import sys, json, restool.cli; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    code = "import sys, json, restool.cli.app; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     loaded = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
     assert "typer" in loaded
     assert not HEAVY & set(loaded)

@@ -223,6 +223,7 @@ TYPED = {
     "--cache": ("0.5", "place", "cache", 0.5),
     "--device": ("cpu", "place", "device", DeviceChoice.cpu),
     "--method": ("fft", "place", "method", MethodChoice.fft),
+    "--deterministic": (None, "place", "deterministic", True),
     "--out": ("there", "place", "out", Path("there")),
     "--time-limit": ("1.5", "place", "time_limit", 1.5),
     "--weights": ("best.pth", "start", "weights", Path("best.pth")),

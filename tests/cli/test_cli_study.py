@@ -171,7 +171,7 @@ def test_evaluate_agrees_with_the_records_of_the_sweep(restool, swept):
 def test_a_time_limit_stops_cleanly_and_the_same_command_goes_on(restool, swept, study_options, tmp_path):
     out = tmp_path / "limited"
     stopped = restool("sweep", *study_options, "--out", out, "--time-limit", "0.00001", "--json")
-    assert stopped.status == 0
+    assert stopped.status == 6
     assert stopped.message == "time limit reached, 5 of 5 cells are missing; run the same command to go on"
     assert json.loads(stopped.out) == {"format": 1, "out": str(out), "files": [], "rows": []}
     assert not list(out.rglob("*.tmp"))
@@ -183,12 +183,12 @@ def test_a_time_limit_stops_cleanly_and_the_same_command_goes_on(restool, swept,
 
 def test_a_time_limit_stops_train_too(restool, small, tmp_path):
     stopped = restool("train", *small, "--out", tmp_path / "new", "--time-limit", "0.00001", "--json")
-    assert stopped.status == 0
-    assert stopped.message == "time limit reached, not all models are trained; run the same command to go on"
+    assert stopped.status == 6
+    assert stopped.message == "time limit reached, 1 of 1 models are missing; run the same command to go on"
     assert json.loads(stopped.out) == {"format": 1, "runs": []}
 
 
-def test_cells_that_fail_end_in_status_3_and_the_table_of_the_others(restool, swept, study_options):
+def test_a_damaged_checkpoint_fails_its_own_cells_alone_and_is_made_anew_once_set_aside(restool, swept, study_options):
     arguments = ("sweep", *study_options, "--train", "8,9", "--out", swept)
     before = set((swept / "checkpoints").iterdir())
     assert restool(*arguments).status == 0
@@ -198,12 +198,18 @@ def test_cells_that_fail_end_in_status_3_and_the_table_of_the_others(restool, sw
         if record["cell"]["source"] == 9:
             (swept / "records" / name).unlink()
     answer = restool(*arguments)
-    assert answer.status == 3
+    assert answer.status == 4
     assert "| 8 px " in answer.out
     assert "| 9 px " not in answer.out
     *failed, last = [line for line in answer.err.splitlines() if line.startswith("restool: ")]
     assert all(re.match(r"restool: failed: .* 9( -> \d+)? px.*: .* is damaged", line) for line in failed)
-    assert last == "restool: 5 of 10 cells failed, see above; the same command tries them again"
+    assert last == "restool: 5 of 10 cells failed, some over a damaged file, see above; mend that first"
+    assert restool("check", swept).status == 4
+    assert restool("check", swept, "--fix").status == 0
+    assert [path.name for path in (swept / "damaged" / "checkpoints").iterdir()] == [other.name]
+    again = restool(*arguments)
+    assert again.status == 0
+    assert "| 9 px " in again.out
 
 
 @pytest.mark.parametrize(("command", "what"), [("sweep", "5 of 5 cells"), ("train", "1 of 1 models")])
@@ -275,6 +281,6 @@ def test_a_sweep_prints_its_own_settings_and_names_the_others_of_its_folder(rest
 def test_a_run_that_measured_nothing_yet_prints_no_table_of_others(restool, swept, study_options):
     options = (*study_options, "--learning-rate", "0.25", "--out", swept, "--time-limit", "0.00001")
     answer = restool("sweep", *options)
-    assert answer.status == 0
+    assert answer.status == 6
     assert "## " not in answer.out
     assert json.loads(restool("sweep", *options, "--json").out)["rows"] == []

@@ -8,7 +8,7 @@ import pytest
 from scipy import special, stats
 
 import restool
-from restool.errors import DamagedError
+from restool.errors import ArgumentError, DamagedError
 from restool.evidence import calibration_error
 from restool.records import ResultsFolder
 from restool.report import consistency, read_records, write_report

@@ -25,6 +25,7 @@ OTHER = {
     "shown": (("crop_ratio", 0.9), ("mean", (0.5,))),
     "weights": "fedcba9876543210",
     "new_head": True,
+    "code": "aaaabbbbccccdddd",
 }
 OTHER_RECIPE = {
     "alias_after": 0.5,
@@ -74,7 +75,7 @@ def test_a_rate_is_the_same_whether_written_as_1_or_as_1_0(lab):
 def test_the_fields_of_a_cell_are_flat_and_complete_but_for_later_ones_that_are_as_usual(later):
     run = replace(RUN, recipe=replace(RUN.recipe, **later))
     told = {field.name: getattr(run, field.name) for field in fields(SourceRun)}
-    for name in ("recipe", "smaller", "resample", "weights", "new_head", "shown"):
+    for name in ("recipe", "smaller", "resample", "weights", "new_head", "shown", "code"):
         del told[name]
     told |= {"alias_penalty": "none", "batch_size": 64, "learning_rate": 0.01, **later}
     assert replace(CELL, run=run).fields == {**told, "target": 32, "protocol": "requery", "finetune_epochs": 0}

@@ -1,0 +1,61 @@
+"""The process around a command: streams that may be closed, signals, and an environment that was made for others."""
+
+import contextlib
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+TERMINATED = 128 + signal.SIGTERM
+"""The exit status of a process that was asked to end."""
+
+
+def main() -> None:
+    """Run the command line; every error a user can mend ends as one line on stderr and its exit status."""
+    _open_streams()
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files, whatever a notebook around has set
+    received: list[int] = []
+    with _signals(received):
+        try:
+            from restool.cli.app import run  # here, so that an interrupt while it is imported is heard
+
+            run()
+        except KeyboardInterrupt:
+            print("restool: interrupted", file=sys.stderr)
+            raise SystemExit(130) from None
+        except SystemExit as end:
+            if end.code == 130 and signal.SIGTERM in received:
+                raise SystemExit(TERMINATED) from None
+            raise
+
+
+@contextlib.contextmanager
+def _signals(received: list[int]) -> Iterator[None]:
+    """SIGTERM, which schedulers send, ends a command as SIGINT does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _open_streams() -> None:
+    """Streams that whoever started the process has closed swallow what is written; others write what they can."""
+    for name in ("stdin", "stdout", "stderr"):  # in the order of their numbers, which closed ones take again
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+        elif name != "stdin" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
