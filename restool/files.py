@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-_TEMPORARY = re.compile(r".+\.(?:(?P<host>[\w-]+)\.)?(?P<process>\d+)\.tmp")
+_TEMPORARY = re.compile(r".+\.(?P<process>\d+)(?:@(?P<host>[\w-]+))?\.tmp")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path`, so that at any moment the file is the old one or the new one; makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{_host()}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}@{_host()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)

@@ -1,7 +1,9 @@
 """Laws of a results folder: records that can be read back, and keys that one process holds at a time."""
 
 import base64
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -144,3 +146,21 @@ def test_a_key_is_free_again_when_its_holder_is_killed(tmp_path):
         holder.communicate()
     with ResultsFolder(tmp_path).lock("a"):
         pass
+
+
+def test_a_file_system_without_locks_is_served_by_files_that_tell_the_holder(tmp_path, monkeypatch, capsys):
+    def refuse(self, *arguments, **options):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("restool.records.FileLock.acquire", refuse)
+    first, second = ResultsFolder(tmp_path), ResultsFolder(tmp_path)
+    with first.lock(KEY):
+        assert str(os.getpid()) in (tmp_path / "locks" / KEY).read_text()
+        with pytest.raises(BusyError), second.lock(KEY):
+            pass
+        with second.lock("another"):
+            pass
+    with second.lock(KEY):
+        assert first.is_held(KEY)
+    told = f"restool: {tmp_path} is on a file system without locks; files tell who is at work\n"
+    assert capsys.readouterr().err == 2 * told  # once for each of the two

@@ -43,12 +43,13 @@ def test_a_sweep_evaluates_a_file_at_once_and_its_checkpoint_is_evaluated_and_di
     assert {(row["epochs"], row["mean"]) for row in rows} == {(0, "[0.5, 0.5, 0.5]")}
     (here / "best.pth").unlink()
     (checkpoint,) = (here / "out" / "checkpoints").iterdir()
-    found = restool("evaluate", checkpoint, "--test", "12", "--limit", "20", "--protocols", "resize", "--json")
+    code = ("--model", "clinets:talking")
+    found = restool("evaluate", checkpoint, "--test", "12", "--limit", "20", "--protocols", "resize", "--json", *code)
     assert found.status == 0, found.err
     assert [row["accuracy_percent"] for row in json.loads(found.out)["rows"]] == [
         row["accuracy_percent"] for row in rows
     ]
-    diagnosed = restool("diagnose", checkpoint, "--to", "12", "--limit", "20", "--json")
+    diagnosed = restool("diagnose", checkpoint, "--to", "12", "--limit", "20", "--json", *code)
     assert diagnosed.status == 0, diagnosed.err
 
 

@@ -188,30 +188,6 @@ def test_a_time_limit_stops_train_too(restool, small, tmp_path):
     assert json.loads(stopped.out) == {"format": 1, "runs": []}
 
 
-def test_a_damaged_checkpoint_fails_its_own_cells_alone_and_is_made_anew_once_set_aside(restool, swept, study_options):
-    arguments = ("sweep", *study_options, "--train", "8,9", "--out", swept)
-    before = set((swept / "checkpoints").iterdir())
-    assert restool(*arguments).status == 0
-    (other,) = set((swept / "checkpoints").iterdir()) - before
-    other.write_bytes(b"damaged")
-    for name, record in records(swept).items():
-        if record["cell"]["source"] == 9:
-            (swept / "records" / name).unlink()
-    answer = restool(*arguments)
-    assert answer.status == 4
-    assert "| 8 px " in answer.out
-    assert "| 9 px " not in answer.out
-    *failed, last = [line for line in answer.err.splitlines() if line.startswith("restool: ")]
-    assert all(re.match(r"restool: failed: .* 9( -> \d+)? px.*: .* is damaged", line) for line in failed)
-    assert last == "restool: 5 of 10 cells failed, some over a damaged file, see above; mend that first"
-    assert restool("check", swept).status == 4
-    assert restool("check", swept, "--fix").status == 0
-    assert [path.name for path in (swept / "damaged" / "checkpoints").iterdir()] == [other.name]
-    again = restool(*arguments)
-    assert again.status == 0
-    assert "| 9 px " in again.out
-
-
 @pytest.mark.parametrize(("command", "what"), [("sweep", "5 of 5 cells"), ("train", "1 of 1 models")])
 def test_a_training_that_diverges_ends_in_status_3(restool, small, tmp_path, command, what):
     options = small if command == "train" else (*small, "--test", "10,12", "--protocols", "as-is,resize")

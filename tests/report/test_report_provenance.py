@@ -5,8 +5,8 @@ import shlex
 
 import pytest
 
-from restool.report import read_records
-from restool.report.provenance import commands, of_settings, seconds, typed
+from restool.report import read_records, tables_of
+from restool.report.provenance import commands, mixed, of_settings, seconds, typed
 
 
 def all_commands(out):
@@ -83,3 +83,16 @@ def test_records_without_a_time_have_no_table(tmp_path, write, timing):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"timing": timing}))
     [part] = of_settings(read_records(tmp_path))
     assert seconds(part) == []
+
+
+def test_a_table_tells_what_its_cells_were_made_under_where_that_differs(tmp_path, write):
+    for target, threads in ((16, 1), (28, 1), (32, 2)):
+        path = write(tmp_path, 0.9, target=target, protocol="source" if target == 16 else "requery")
+        record = json.loads(path.read_text())
+        record["environment"] |= {"threads": threads, "methods": "auto, 12ab", "torch": "2.9"}
+        path.write_text(json.dumps(record))
+    write(tmp_path, 0.9, target=36, protocol="requery")  # one of the first, which does not tell
+    (part,) = of_settings(read_records(tmp_path))
+    assert mixed(part) == "Its cells were made with several numbers of threads (1; 2), which changes last digits"
+    assert f"{mixed(part)}." in tables_of(tmp_path, set(part["key"]))[0]
+    assert mixed(part[part["target"] < 32]) == ""

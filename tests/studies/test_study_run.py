@@ -14,7 +14,7 @@ def records(out):
 def test_a_study_runs_the_cells_of_all_its_sweeps_and_a_second_run_does_nothing(file, tmp_path):
     study, out = read_study(file, small=True), tmp_path / "out"
     result = run_study(study, out, device="cpu")
-    assert not result.failed + result.missing
+    assert (result.failed, result.missing) == (0, [])
     assert not result.timed_out
     cells = {cell.key for sweep in result.sweeps for cell in sweep.cells}
     assert len(cells) == 3 * (1 + 2 * 5) + 2  # a source, two targets by five protocols, and two fine-tuned

@@ -119,7 +119,10 @@ class Lab:
     def records(path: Path) -> dict[str, dict]:
         """What the records say, without what differs from run to run."""
         records = [json.loads(file.read_text()) for file in sorted((path / "records").iterdir())]
-        return {r["key"]: {k: v for k, v in r.items() if k not in ("timing", "environment", "digest")} for r in records}
+        return {
+            r["key"]: {k: v for k, v in r.items() if k not in ("timing", "environment", "made", "digest")}
+            for r in records
+        }
 
 
 @pytest.fixture(scope="session")
