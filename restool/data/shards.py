@@ -64,7 +64,8 @@ def read_shard(file: Path, *, skip: bool) -> Shard:
             image = _column(schema, IMAGE_COLUMNS, (_is_struct_of_bytes, _is_bytes), (), "image bytes", file)
             label = _column(schema, LABEL_COLUMNS, (_is_integer, _is_category), (_is_name,), "labels", file)
             table = opened.read(columns=[image, label])
-    except (OSError, pa.ArrowException):
+        table.validate(full=True)  # else damaged names of classes fail where they are used
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
         raise MissingDataError(f"{file} cannot be read as parquet; fetch it again") from None
     contents, labels = table[image], table[label]
     if pa.types.is_struct(contents.type):
@@ -147,11 +148,12 @@ def _stated_names(schema: "pa.Schema", label: str) -> tuple[str, ...] | None:
     """Names from the entry that the `datasets` library writes: info.features.<column>.names; None for any other."""
     try:
         entry: Any = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     for key in ("info", "features", label, "names"):
         entry = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(entry, list) or not entry:
         return None
-    names = [str(name) for name in entry]
-    return tuple(name if name not in names[:place] else f"{name} ({place})" for place, name in enumerate(names))
+    first: dict[str, int] = {}
+    names = enumerate(map(str, entry))
+    return tuple(name if first.setdefault(name, place) == place else f"{name} ({place})" for place, name in names)
