@@ -15,6 +15,9 @@ from restool.errors import ArgumentError
 FIXED_POINT = 2**22
 """Pillow holds the weights of 8-bit images in this many parts of 1 (`Resample.c`, PRECISION_BITS)."""
 
+PIXELS = 2**24
+"""So many are worked on at a time, but for a larger image, which bounds the memory for those in float64."""
+
 Filter = Literal["bilinear", "bicubic", "lanczos", "nearest"]
 
 
@@ -101,9 +104,11 @@ def resize(images: Tensor, size: int, filter_: Filter = "bilinear", *, antialias
     """
     if images.shape[-1] == size:
         return images.to(torch.uint8)
-    weights = resize_matrix(images.shape[-1], size, images.device, filter_, antialias=antialias)
-    rows = to_levels(images.double() @ weights.T)
-    return to_levels(weights @ rows).to(torch.uint8)
+    side = images.shape[-1]
+    weights = resize_matrix(side, size, images.device, filter_, antialias=antialias)
+    planes = images.reshape(-1, side, side).split(max(1, PIXELS // max(side, size) ** 2))
+    resized = [to_levels(weights @ to_levels(some.double() @ weights.T)).to(torch.uint8) for some in planes]
+    return torch.cat(resized).view(*images.shape[:-2], size, size)
 
 
 def to_levels(values: Tensor) -> Tensor:
