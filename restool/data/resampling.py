@@ -106,9 +106,27 @@ def resize(images: Tensor, size: int, filter_: Filter = "bilinear", *, antialias
         return images.to(torch.uint8)
     side = images.shape[-1]
     weights = resize_matrix(side, size, images.device, filter_, antialias=antialias)
-    planes = images.reshape(-1, side, side).split(max(1, PIXELS // max(side, size) ** 2))
-    resized = [to_levels(weights @ to_levels(some.double() @ weights.T)).to(torch.uint8) for some in planes]
-    return torch.cat(resized).view(*images.shape[:-2], size, size)
+
+    def resized(planes: Tensor) -> Tensor:
+        return to_levels(weights @ to_levels(planes.double() @ weights.T)).to(torch.uint8)
+
+    return in_turn(resized, images, max(side, size))
+
+
+def in_turn(work: Callable[[Tensor], Tensor], images: Tensor, side: int) -> Tensor:
+    """What is done to planes, [N, H, W] -> [N, *size], to so many at a time that `PIXELS` bound the memory.
+
+    Args:
+        work: does it.
+        images: [..., H, W].
+        side: the longest one before and after.
+
+    Returns:
+        [..., *size].
+    """
+    planes = images.reshape(-1, *images.shape[-2:]).split(max(1, PIXELS // side**2))
+    done = torch.cat([work(some) for some in planes])
+    return done.view(*images.shape[:-2], *done.shape[1:])
 
 
 def to_levels(values: Tensor) -> Tensor:
