@@ -20,6 +20,7 @@ from restool.training.checkpoints import packed
 from restool.transfer.config import StudyConfig
 from restool.transfer.dims import require_resampled
 from restool.transfer.protocols import FINETUNE, resolve_protocol, starting_protocol
+from restool.transfer.tuning import freeze_all_but
 
 _UNTRAINED = "test it as it is, with `epochs` and `finetune_epochs` 0"
 
@@ -66,8 +67,10 @@ def _try(spec: ModelSpec, config: StudyConfig, dataset: Dataset) -> None:
     for target in config.test:
         if shown:
             require_logits(starting_protocol(model).apply(model, source, target), spec, target, dims=dims)
-        if config.finetune_epochs:
-            require_trainable(FINETUNE.start(model, source, target), spec, target, dims=dims, images=last)
+        for tune in config.tune if config.finetune_epochs else ():
+            moved = FINETUNE.start(model, source, target)
+            freeze_all_but(tune, moved, spec)
+            require_trainable(moved, spec, target, dims=dims, images=last)
 
 
 def _require_trained_head(config: StudyConfig, dataset: Dataset) -> None:
