@@ -8,7 +8,7 @@ import typer
 
 from restool.cli.command import Command, tell
 from restool.cli.option import option
-from restool.cli.output import print_files, print_json, print_rows, say_time_is_over
+from restool.cli.output import models_print_on_stderr, print_files, print_json, print_rows, say_time_is_over
 from restool.cli.panels import Json, KeepLogits, Place, takes_panels
 from restool.errors import CellsFailedError
 
@@ -73,7 +73,8 @@ def run(
 
     found = read_study(file, dataset=dataset, small=small)
     out = RESULTS / found.name if place.out is None else place.out
-    result = run_study(found, out, progress=ProgressBars(tell), keep_logits=keep_logits, **place.choices)
+    with models_print_on_stderr():
+        result = run_study(found, out, progress=ProgressBars(tell), keep_logits=keep_logits, **place.choices)
     if result.timed_out:
         begun = f"{len(result.sweeps)} of {len(found.sweeps)} sweeps begun"
         say_time_is_over(f"{begun}, {result.missing} of their cells are missing")

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from restool.correlation import Method
 from restool.data import Batches, Dataset
-from restool.errors import RestoolError
 from restool.records import BusyError, ResultsFolder
 from restool.transfer.cache import KernelCache
 from restool.transfer.cells import Cell, SourceRun, plan
 from restool.transfer.config import StudyConfig
 from restool.transfer.evaluate import EVALUATION_BATCH, calibration_images, predictions
+from restool.transfer.failures import failure_of
 from restool.transfer.figures import cost_figures, output_figures, peak_memory, start_peak_memory
 from restool.transfer.preparation import prepared
 from restool.transfer.progress import Progress
@@ -94,9 +94,9 @@ class Study:
                     self.trainer.source(run)
                 except BusyError:
                     busy.append(run)
-                except (RestoolError, torch.OutOfMemoryError) as error:
+                except BaseException as error:
+                    self.progress.failed(f"train {run}", failure_of(error, run.model, "trained"))
                     failed.append(run)
-                    self.progress.failed(f"train {run}", error)
             return busy
 
         take_turns(runs, train_free, self.progress)
@@ -115,9 +115,10 @@ class Study:
                 source = self.trainer.source(run)
             except BusyError:
                 busy += wanted
-            except (RestoolError, torch.OutOfMemoryError) as error:
+            except BaseException as error:
+                failure = failure_of(error, run.model, "trained")
                 for cell in wanted:
-                    self._fail(cell, error)
+                    self._fail(cell, failure)
             else:
                 busy += [cell for cell in wanted if self._is_held(cell, source)]
         return busy
@@ -131,8 +132,9 @@ class Study:
                     self._run(cell, source)
         except BusyError:
             return True
-        except (RestoolError, torch.OutOfMemoryError) as error:
-            self._fail(cell, error)
+        except BaseException as error:
+            step = "trained on" if cell.protocol == FINETUNE.name else "tested"
+            self._fail(cell, failure_of(error, cell.run.model, step))
         return False
 
     def _run(self, cell: Cell, source: Trained) -> None:
