@@ -6,7 +6,7 @@ from typing import Annotated
 from restool.cli import panels
 from restool.cli.checkpoint import Images, dataset_of, open_checkpoint
 from restool.cli.option import option
-from restool.cli.output import print_files, print_json
+from restool.cli.output import models_print_on_stderr, print_files, print_json
 from restool.cli.sizes import TargetSize, target_of
 
 Out = Annotated[
@@ -43,7 +43,8 @@ def diagnose(
     typed = None if to is None else target_of(to, "")
     model, stored, data, device = open_checkpoint(checkpoint, images)
     to = typed or target_of(None, dataset_of(checkpoint, images.dataset))
-    with ProgressBars().activity(f"diagnose {checkpoint.name}", steps(model, stored.spec, to)) as watch:
+    total = steps(model, stored.spec, to)
+    with models_print_on_stderr(), ProgressBars().activity(f"diagnose {checkpoint.name}", total) as watch:
         measured = measure(model, stored.spec, data, to, device=device, step=watch.step)
     asked = {"checkpoint": str(checkpoint), "dataset": data.name, "limit": images.limit}
     found = {**asked, **as_plain(measured), "settings": stored.facts}

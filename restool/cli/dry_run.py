@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from restool.cli.output import print_json
+from restool.cli.output import models_print_on_stderr, print_json
 
 if TYPE_CHECKING:
     from restool.transfer import Study
@@ -14,7 +14,8 @@ def print_plan(study: "Study", *, as_json: bool) -> None:
 
     missing = set(study.missing())
     done = len(study.cells) - len(missing)
-    seconds = estimate_seconds(study)
+    with models_print_on_stderr():
+        seconds = estimate_seconds(study)
     if as_json:
         rows = [{"key": cell.key, "done": cell not in missing, **cell.fields} for cell in study.cells]
         print_json({"cells": rows, "done": done, "estimated_seconds": round(seconds, 1)})

@@ -4,7 +4,7 @@ from typing import Any
 
 from restool.cli import panels
 from restool.cli.checkpoint import Images, dataset_of, open_checkpoint
-from restool.cli.output import print_json
+from restool.cli.output import models_print_on_stderr, print_json
 from restool.cli.parsing import names
 from restool.cli.sizes import TestSizes, targets_of
 
@@ -30,7 +30,8 @@ def evaluate(
         resolve_protocol(name)
     model, stored, data, device = open_checkpoint(checkpoint, images)
     how, targets = asked or applicable(model), typed or targets_of(None, dataset_of(checkpoint, images.dataset))
-    with ProgressBars().activity(f"test {checkpoint.name}", 1 + len(how) * len(targets)) as watch:
+    total = 1 + len(how) * len(targets)
+    with models_print_on_stderr(), ProgressBars().activity(f"test {checkpoint.name}", total) as watch:
         rows = evaluate_model(model, stored.spec, data, targets, protocols=how, device=device, step=watch.step)
     if as_json:
         print_json({"checkpoint": str(checkpoint), "source": stored.spec.reference_size, "rows": rows})

@@ -6,7 +6,7 @@ from restool.arguments import LARGEST_SEED
 from restool.cli.command import tell
 from restool.cli.ending import Ending
 from restool.cli.images import seen
-from restool.cli.output import print_grid
+from restool.cli.output import models_print_on_stderr, print_grid
 from restool.cli.panels import Grid, Place, Sources, TuningGrid
 from restool.cli.parsing import names, numbers
 from restool.cli.sizes import sources_of, targets_of
@@ -77,9 +77,12 @@ def run_grid(
     if dry_run:
         from restool.cli.dry_run import print_plan
 
-        print_plan(open_study(config, place.out, **choices), as_json=as_json)
+        with models_print_on_stderr():
+            study = open_study(config, place.out, **choices)
+        print_plan(study, as_json=as_json)
         return
-    result = sweep(config, place.out, progress=ProgressBars(tell), **choices)
+    with models_print_on_stderr():
+        result = sweep(config, place.out, progress=ProgressBars(tell), **choices)
     print_grid(result.out, result.files, result.keys, as_json=as_json)
     Ending(
         of=len(result.cells),

@@ -51,6 +51,16 @@ class Seen:
             show_default="0.875 for photographs, 1 where all images are squares of one size",
         ),
     ] = None
+    low_pass: Annotated[
+        str | None,
+        _measured(
+            "--low-pass",
+            "Take out of images, before they are resized, what is finer than this share of the Nyquist frequency of "
+            "the new grid: none, 0.5, or none,0.5,1 to test all.",
+            "SHARES",
+            show_default="none",
+        ),
+    ] = None
     fit: Annotated[
         str | None,
         _measured(
@@ -115,7 +125,7 @@ class Reading:
             "Photographs of a part and size rest decoded if they fit.",
             "GIB",
             parser=number,
-            show_default="a quarter of the memory, up to 1",
+            show_default="a quarter of the memory, up to 0.5",
         ),
     ] = None
 
@@ -141,7 +151,7 @@ def seen(options: Seen, dataset: str) -> dict[str, Any]:
     from restool.data import Resample, dims_of
     from restool.data.views import ViewChoices
 
-    resample = () if options.resample is None else names(options.resample)
+    resample = _listed(options.resample)
     own: dict[str, Any] = {}
     if dims_of(dataset) == 1 or any(name in get_args(Resample) for name in resample):
         if len(resample) > 1:
@@ -150,11 +160,16 @@ def seen(options: Seen, dataset: str) -> dict[str, Any]:
         resample = ()
     views = ViewChoices(
         fit=cast(Any, options.fit),
-        crop_ratios=() if options.crop_ratio is None else tuple(map(_ratio, names(options.crop_ratio))),
+        crop_ratios=tuple(_number("crop_ratio", text) for text in _listed(options.crop_ratio)),
         resample=cast(Any, resample),
-        antialias=() if options.antialias is None else tuple(map(_is_on, names(options.antialias))),
+        antialias=tuple(map(_is_on, _listed(options.antialias))),
+        low_pass=tuple(None if text == "none" else _number("low_pass", text) for text in _listed(options.low_pass)),
     )
     return own | {"views": views}
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return () if text is None else names(text)
 
 
 def _bytes(gib: float) -> int:
@@ -163,11 +178,11 @@ def _bytes(gib: float) -> int:
     return int(gib * 2**30)
 
 
-def _ratio(text: str) -> float:
+def _number(field: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ArgumentError("crop_ratio", "must hold numbers", text) from None
+        raise ArgumentError(field, "must hold numbers", text) from None
 
 
 def _is_on(word: str) -> bool:

@@ -3,11 +3,17 @@
 import json
 import sys
 from collections.abc import Collection
+from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def models_print_on_stderr() -> AbstractContextManager[Any]:
+    """What the code of users prints meanwhile goes to stderr, for stdout carries results."""
+    return redirect_stdout(sys.stderr)
 
 
 JSON_FORMAT = 1

@@ -9,7 +9,7 @@ import typer
 from restool.cli.command import Command, tell
 from restool.cli.ending import Ending
 from restool.cli.option import option
-from restool.cli.output import print_files, print_json, print_rows
+from restool.cli.output import models_print_on_stderr, print_files, print_json, print_rows
 from restool.cli.panels import Json, KeepLogits, Place, takes_panels
 
 study = typer.Typer(help="Run studies: files that ask a question of several sweeps.", no_args_is_help=True)
@@ -73,7 +73,8 @@ def run(
 
     found = read_study(file, dataset=dataset, small=small)
     out = RESULTS / found.name if place.out is None else place.out
-    result = run_study(found, out, progress=ProgressBars(tell), keep_logits=keep_logits, **place.choices)
+    with models_print_on_stderr():
+        result = run_study(found, out, progress=ProgressBars(tell), keep_logits=keep_logits, **place.choices)
     _print_page(out, result.files, as_json=as_json)
     not_begun = len(found.sweeps) - len(result.sweeps)
     Ending(

@@ -3,7 +3,7 @@
 from restool.cli.command import tell
 from restool.cli.ending import Ending
 from restool.cli.grid import study_config
-from restool.cli.output import in_percent, print_json
+from restool.cli.output import in_percent, models_print_on_stderr, print_json
 from restool.cli.panels import Json, Place, Sources, takes_panels
 from restool.cli.start import Start
 from restool.errors import ArgumentError
@@ -24,8 +24,8 @@ def train(sources: Sources, recipe: Recipe, place: Place, start: Start, as_json:
     config = study_config(sources, recipe, **start.choices)
     if config.source_epochs < 1:
         raise ArgumentError("epochs", "must be at least 1 for a model that is trained", config.source_epochs)
-    progress = ProgressBars(tell)
-    result = train_sources(config, place.out, progress=progress, **place.choices)
+    with models_print_on_stderr():
+        result = train_sources(config, place.out, progress=ProgressBars(tell), **place.choices)
     rows = [in_percent(row) for row in result.rows]
     if as_json:
         print_json({"runs": rows})

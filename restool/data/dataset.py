@@ -234,7 +234,7 @@ def photographs(
     parts: Mapping[Part, tuple[Sequence[Encoded], Tensor]],
     class_names: tuple[str, ...],
 ) -> Dataset:
-    """The data set of images that differ in size or shape.
+    """The data set of images that are decoded where they are needed; squares of one size are shown as a whole.
 
     Args:
         name: of the data set.
@@ -244,7 +244,9 @@ def photographs(
     Raises:
         MissingDataError: an image has a damaged header.
     """
-    channels = 1 if all(header(image)[2] for images, _ in parts.values() for image in images) else 3
+    headers = [header(image) for images, _ in parts.values() for image in images]
+    channels = 1 if all(grey for _, _, grey in headers) else 3
+    squares = len({side for width, height, _ in headers for side in (width, height)}) == 1
     mean, std = NORMALISATION[channels]
     made = {
         part: Photographs(
@@ -267,7 +269,7 @@ def photographs(
         fingerprint=digest_of_files(parts),
         counts={part: len(labels) for part, (_, labels) in parts.items()},
         read=_reader(made),
-        view=View(),
+        view=WHOLE if squares else View(),
         photographs=made,
     )
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from restool.data.classes import Classes
 from restool.data.dataset import PARTS, Dataset, Part, Split, fingerprint, partition, photographs, stored
-from restool.data.pictures import Encoded, decode, header, sound
+from restool.data.pictures import Encoded, decode, sound
 from restool.errors import MissingDataError, UsageError
 
 PART_NAMES: dict[Part, tuple[str, ...]] = {
@@ -132,16 +132,17 @@ def chosen_images(
 
 
 def dataset_of(name: str, parts: Mapping[Part, Labelled], classes: Classes, notes: Sequence[str]) -> Dataset:
-    """The data set of images: decoded at once if they are squares of one size, else where they are needed.
+    """The data set of images: decoded at once if they are squares of one size and fit, else where they are needed.
 
     Raises:
         MissingDataError: if an image is damaged.
         UsageError: if an image is of a kind that is not read, or there are too few classes.
     """
     images = [image for labelled in parts.values() for image in labelled.images]
-    if len({side for image in images for side in header(image)[:2]}) == 1:
-        cut = decode(images).split([len(labelled.images) for labelled in parts.values()])
-        splits = {part: Split(pixels, parts[part].labels) for part, pixels in zip(parts, cut, strict=True)}
+    pixels = decode(images)
+    if pixels is not None:
+        cut = pixels.split([len(labelled.images) for labelled in parts.values()])
+        splits = {part: Split(own, parts[part].labels) for part, own in zip(parts, cut, strict=True)}
         dataset = stored(name, splits, classes.names, augment=True)
     else:
         dataset = photographs(name, {part: (own.images, own.labels) for part, own in parts.items()}, classes.names)

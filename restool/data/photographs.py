@@ -18,7 +18,7 @@ from restool.errors import RestoolError
 
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 """A random part of a training image has this share of its area, and this width over height (Szegedy et al. 2015)."""
-MOST_CACHED = 1 << 30
+MOST_CACHED = 1 << 29
 """Images at one size that fit into so many bytes, or a quarter of the memory if that is less, rest on the device."""
 MOST_WORKERS = 8
 WORTH_A_WORKER = 64
@@ -74,10 +74,13 @@ class Photographs:
             room = self.most_cached - self.bytes_at(size)
             while self._kept and sum(kept.numel() for kept in self._kept.values()) > room:
                 self._kept.popitem(last=False)
-            places = torch.arange(len(self.encoded)).split(WORTH_A_WORKER)
-            wishes = [[Wish(place) for place in batch.tolist()] for batch in places if len(batch)]
-            none = torch.empty(0, self.channels, size, size, dtype=torch.uint8)
-            self._kept[key] = torch.cat([none, *self.read(wishes, view, size)])
+            images = torch.empty(len(self.encoded), self.channels, size, size, dtype=torch.uint8)
+            places = range(len(images))
+            starts = places[::WORTH_A_WORKER]
+            wishes = [[Wish(place) for place in places[start : start + WORTH_A_WORKER]] for start in starts]
+            for start, found in zip(starts, self.read(wishes, view, size), strict=True):
+                images[start : start + len(found)] = found
+            self._kept[key] = images
         self._kept.move_to_end(key)
         return self._kept[key]
 

@@ -4,6 +4,7 @@ Whatever a file holds becomes mode L or RGB. Palettes, CMYK and Lab are converte
 first frame counts. Grey levels of 16 bits are divided by 257 and rounded, so that 65,535 becomes 255.
 """
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from torch import Tensor
 
@@ -39,6 +39,11 @@ TURNS = {
 CHUNK = 256
 """A thread decodes so many images at a time."""
 
+MOST_RESIDENT = 1 << 31
+"""Squares of one size that are more bytes than this as colours are decoded where they are needed, as photographs are. A
+constant, so that no key depends on the memory of a machine."""
+
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -81,26 +86,37 @@ def header(encoded: Encoded) -> tuple[int, int, bool]:
         return opened.width, opened.height, grey
 
 
-def decode(images: Sequence[Encoded]) -> Tensor:
-    """Pixels of images that share one size: uint8 [N, C, n, n], C = 1 if all are grey, else 3.
+def decode(images: Sequence[Encoded]) -> Tensor | None:
+    """Pixels of squares of one size: uint8 [N, C, n, n], C = 1 if all are grey, else 3.
+
+    None for any other images, and for those whose pixels are more than `MOST_RESIDENT` bytes.
 
     Raises:
         MissingDataError: if an image is damaged.
-        UsageError: if an image is not square, of another size than the first, or refused by `picture`.
+        UsageError: if an image is refused by `picture`.
     """
-    arrays = _by_threads(_pixels, images)
-    height, width = arrays[0].shape[:2]
-    if height != width:
-        raise UsageError(f"images must be square, but {images[0].where} is {width}x{height}; crop or resize them first")
-    for image, array in zip(images, arrays, strict=True):
-        if array.shape[:2] != (height, width):
-            raise UsageError(
-                f"images must share one size, but {image.where} is {array.shape[1]}x{array.shape[0]} and"
-                f" {images[0].where} is {width}x{height}; crop or resize them first"
-            )
-    if any(array.shape[2] == 3 for array in arrays):
-        arrays = [np.broadcast_to(array, (height, width, 3)) for array in arrays]
-    return torch.from_numpy(np.ascontiguousarray(np.stack(arrays).transpose(0, 3, 1, 2)))
+    width, height, _ = header(images[0])
+    if width != height or len(images) * 3 * width**2 > MOST_RESIDENT:
+        return None
+    pixels = np.empty((len(images), 3, width, width), dtype=np.uint8)
+
+    def put(place: int) -> bool:
+        """Whether the image of a place has colour."""
+        shown = picture(images[place])
+        if shown.size != (width, width):
+            raise _OtherSizeError
+        pixels[place] = np.atleast_3d(np.asarray(shown)).transpose(2, 0, 1)
+        return shown.mode != "L"
+
+    try:
+        coloured = any(_by_threads(put, range(len(images))))
+    except _OtherSizeError:
+        return None
+    return torch.from_numpy(pixels if coloured else pixels[:, :1].copy())
+
+
+class _OtherSizeError(Exception):
+    """An image is of another size than the first one."""
 
 
 def sound(images: Sequence[Encoded]) -> list[bool]:
@@ -120,17 +136,11 @@ def _is_sound(image: Encoded) -> bool:
     return True
 
 
-def _by_threads(function: Callable[[Encoded], Result], images: Sequence[Encoded]) -> list[Result]:
-    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
-    with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda chunk: [function(image) for image in chunk], chunks)
+def _by_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda chunk: [function(item) for item in chunk], chunks)
         return [result for chunk in found for result in chunk]
-
-
-def _pixels(image: Encoded) -> NDArray[np.uint8]:
-    """[H, W, 1] of a grey image, [H, W, 3] of any other."""
-    array = np.asarray(picture(image))
-    return array[:, :, None] if array.ndim == 2 else array
 
 
 @contextmanager
@@ -187,7 +197,7 @@ def _plain(image: Image.Image, where: str) -> Image.Image:
 
 
 def _of_sixteen_bits(image: Image.Image, where: str) -> Image.Image:
-    levels = np.array(image, dtype=np.int64)
+    levels = np.array(image, dtype=np.int32)
     if levels.min() < 0 or levels.max() > 65535:
         raise UsageError(
             f"images must have grey levels from 0 to 65535, but those of {where} run from {levels.min()} to"
@@ -195,7 +205,9 @@ def _of_sixteen_bits(image: Image.Image, where: str) -> Image.Image:
         )
     if "transparency" in image.info:
         levels[levels == image.info["transparency"]] = 65535
-    return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+    levels += 128
+    levels //= 257
+    return Image.fromarray(levels.astype(np.uint8))
 
 
 def _orientation(image: Image.Image) -> int:

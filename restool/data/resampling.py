@@ -15,6 +15,9 @@ from restool.errors import ArgumentError
 FIXED_POINT = 2**22
 """Pillow holds the weights of 8-bit images in this many parts of 1 (`Resample.c`, PRECISION_BITS)."""
 
+PIXELS = 2**24
+"""So many are worked on at a time, but for a larger image, which bounds the memory for those in float64."""
+
 Filter = Literal["bilinear", "bicubic", "lanczos", "nearest"]
 
 
@@ -101,9 +104,29 @@ def resize(images: Tensor, size: int, filter_: Filter = "bilinear", *, antialias
     """
     if images.shape[-1] == size:
         return images.to(torch.uint8)
-    weights = resize_matrix(images.shape[-1], size, images.device, filter_, antialias=antialias)
-    rows = to_levels(images.double() @ weights.T)
-    return to_levels(weights @ rows).to(torch.uint8)
+    side = images.shape[-1]
+    weights = resize_matrix(side, size, images.device, filter_, antialias=antialias)
+
+    def resized(planes: Tensor) -> Tensor:
+        return to_levels(weights @ to_levels(planes.double() @ weights.T)).to(torch.uint8)
+
+    return in_turn(resized, images, max(side, size))
+
+
+def in_turn(work: Callable[[Tensor], Tensor], images: Tensor, side: int) -> Tensor:
+    """What is done to planes, [N, H, W] -> [N, *size], to so many at a time that `PIXELS` bound the memory.
+
+    Args:
+        work: does it.
+        images: [..., H, W].
+        side: the longest one before and after.
+
+    Returns:
+        [..., *size].
+    """
+    planes = images.reshape(-1, *images.shape[-2:]).split(max(1, PIXELS // side**2))
+    done = torch.cat([work(some) for some in planes])
+    return done.view(*images.shape[:-2], *done.shape[1:])
 
 
 def to_levels(values: Tensor) -> Tensor:

@@ -14,10 +14,14 @@ from restool.errors import MissingDataError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
 
 IMAGE_COLUMNS = ("img", "image", "jpg", "jpeg", "png", "webp", "pixel_values")
 LABEL_COLUMNS = ("label", "fine_label", "labels", "class", "cls", "target", "category")
 """A column is the first of these that fits; else the only one of the first type that any column has."""
+
+ROWS = 1024
+"""So many rows are read at a time."""
 
 Fits = Callable[["pa.DataType"], bool]
 
@@ -63,30 +67,37 @@ def read_shard(file: Path, *, skip: bool) -> Shard:
             schema = opened.schema_arrow
             image = _column(schema, IMAGE_COLUMNS, (_is_struct_of_bytes, _is_bytes), (), "image bytes", file)
             label = _column(schema, LABEL_COLUMNS, (_is_integer, _is_category), (_is_name,), "labels", file)
-            table = opened.read(columns=[image, label])
-    except (OSError, pa.ArrowException):
+            contents, labels = _columns(opened, image, label)
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
         raise MissingDataError(f"{file} cannot be read as parquet; fetch it again") from None
-    contents, labels = table[image], table[label]
-    if pa.types.is_struct(contents.type):
-        contents = pc.struct_field(contents, "bytes")
-    whole = pc.and_(contents.is_valid(), pc.invert(labels.is_null(nan_is_null=True)))
-    rows = np.flatnonzero(whole.to_numpy())
-    if len(rows) < len(table) and not skip:
+    labelled = pc.invert(labels.is_null(nan_is_null=True)).to_numpy()
+    whole = [(row, content) for row, content in enumerate(contents) if content is not None and labelled[row]]
+    if len(whole) < len(contents) and not skip:
         raise MissingDataError(f"{file} has rows without image bytes or label; remove them or fetch it again")
-    values, places = _values(labels.filter(whole), file)
-    images = [
-        Encoded(f"{file.name} row {row}", content)
-        for row, content in zip(rows.tolist(), contents.filter(whole).to_pylist(), strict=True)
-    ]
-    return Shard(file, images, values, places, _stated_names(schema, label), len(table) - len(rows))
+    values, places = _values(labels.take(pa.array([row for row, _ in whole], pa.int64())), file)
+    images = [Encoded(f"{file.name} row {row}", content) for row, content in whole]
+    return Shard(file, images, values, places, _stated_names(schema, label), len(contents) - len(whole))
+
+
+def _columns(opened: "ParquetFile", image: str, label: str) -> tuple[list[bytes | None], "pa.ChunkedArray"]:
+    """Image bytes and labels of all rows, read so many at a time that little is held twice."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    contents: list[bytes | None] = []
+    kind = opened.schema_arrow.field(label).type
+    labels = [pa.array([], kind.value_type if pa.types.is_dictionary(kind) else kind)]
+    for rows in opened.iter_batches(ROWS, columns=[image, label]):
+        rows.validate(full=True)  # else damaged names of classes fail where they are used
+        images = rows[image]
+        contents += (pc.struct_field(images, "bytes") if pa.types.is_struct(images.type) else images).to_pylist()
+        of_rows = rows[label]
+        labels.append(of_rows.dictionary_decode() if pa.types.is_dictionary(of_rows.type) else of_rows)
+    return contents, pa.chunked_array(labels)
 
 
 def _values(labels: "pa.ChunkedArray", file: Path) -> tuple[list[int | str], NDArray[np.int64]]:
     """Values of a label column, each once as a whole number or a name, and their places: int64 [N]."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(labels.type):
-        labels = labels.cast(labels.type.value_type)
     encoded = labels.combine_chunks().dictionary_encode()
     values: list[int | str] = []
     for value in encoded.dictionary.to_pylist():
@@ -147,11 +158,12 @@ def _stated_names(schema: "pa.Schema", label: str) -> tuple[str, ...] | None:
     """Names from the entry that the `datasets` library writes: info.features.<column>.names; None for any other."""
     try:
         entry: Any = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     for key in ("info", "features", label, "names"):
         entry = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(entry, list) or not entry:
         return None
-    names = [str(name) for name in entry]
-    return tuple(name if name not in names[:place] else f"{name} ({place})" for place, name in enumerate(names))
+    first: dict[str, int] = {}
+    names = enumerate(map(str, entry))
+    return tuple(name if first.setdefault(name, place) == place else f"{name} ({place})" for place, name in names)

@@ -121,7 +121,7 @@ def load(
         skip_damaged: leave out image files that cannot be decoded, and count them in the data set's notes.
         workers: processes that decode photographs, which change no byte of them; None for one a core, up to 8.
         cache: bytes of photographs of one part and size that may rest decoded; None for a quarter of the memory, up to
-            1 GiB. Neither matters where all images are squares of one size, which rest in memory.
+            512 MiB. Neither matters where all images are squares of one size, up to 2 GiB of which rest in memory.
 
     Raises:
         UsageError: if the name is unknown, the limit below 1, `classes` is given for anything but parquet:DIR and

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -42,15 +43,30 @@ class Weights:
 
 def hash_of(path: Path) -> str:
     """First 16 hex digits of the SHA-256 of a file; MissingDataError if there is none."""
+    return _hash(path, _stamp(path))
+
+
+def read_weights(path: Path) -> Weights:
+    """The weights of a file, to be read alone; it is opened once until it changes. Errors as in `read_state`."""
+    return _read(path, _stamp(path))
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Other numbers for a file that has changed."""
     require_file(path)
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+@lru_cache(maxsize=1)
+def _hash(path: Path, stamp: tuple[int, ...]) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def read_weights(path: Path) -> Weights:
-    """The weights of a file; errors as in `read_state`."""
-    state = read_state(path)
-    return Weights(path.name, hash_of(path), state)
+@lru_cache(maxsize=1)
+def _read(path: Path, stamp: tuple[int, ...]) -> Weights:
+    return Weights(path.name, _hash(path, stamp), read_state(path))
 
 
 def put_weights(weights: Weights, model: nn.Module, spec: ModelSpec, *, new_head: bool = False) -> None:

@@ -63,7 +63,8 @@ class ExternalModel:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
                 model = self.make(classes, channels, reference_size)
-        except Exception as error:
+        except BaseException as error:
+            require_failure(error)
             raise UsageError(
                 f"{self.source} cannot build {self.name} for {classes} classes, {channels} channels and "
                 f"{reference_size} px: {in_one_line(error)}; choose another `model` or `train`"
@@ -108,7 +109,13 @@ def source_hash(name: str) -> str | None:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
-def in_one_line(error: Exception) -> str:
+def require_failure(error: BaseException) -> None:
+    """Raise an error again that is none of other people's code, whose `exit()` is one: an interruption by the user."""
+    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+        raise error
+
+
+def in_one_line(error: BaseException) -> str:
     """An exception of other people's code: its type and its text without line breaks and full stop."""
     return ": ".join(filter(None, [type(error).__name__, " ".join(str(error).split()).rstrip(".")]))
 
@@ -189,7 +196,8 @@ def _factory(module: str, attribute: str) -> Maker:
     try:
         factory = import_attribute(module, attribute)
         accepted = inspect.signature(factory).parameters.values()
-    except Exception as error:
+    except BaseException as error:
+        require_failure(error)
         raise UsageError(
             f"cannot use {name}: {in_one_line(error)}; `from {module} import {attribute}` must work in this folder"
         ) from error

@@ -191,7 +191,7 @@ def _phrase(name: str, value: Any, noun: str) -> str:
             return ""
         case "resample":
             return "" if missing else f"resampled by {value}"
-        case "fit" | "crop_ratio" | "antialias" | "augment" | "tune" if missing:
+        case "fit" | "crop_ratio" | "antialias" | "low_pass" | "augment" | "tune" if missing:
             return ""
         case "data":
             return f"data {str(value)[:12]}"

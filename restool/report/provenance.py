@@ -16,7 +16,7 @@ from restool.report.groups import Group, span, unit_of, with_labels
 OWN_OPTIONS = {"model", "dataset", "data", "limit", "epochs", "train_sizes", "unit"}
 """Settings that are not typed as an option of their name, or not always."""
 
-USUAL_VIEW = {"fit": "crop", "crop-ratio": "1", "resample": "bilinear", "antialias": "on"}
+USUAL_VIEW = {"fit": "crop", "crop-ratio": "1", "resample": "bilinear", "antialias": "on", "low-pass": "none"}
 """How images of one size come to another where no record tells it."""
 FLAG = "yes"
 """The value of an option that is typed without one."""

@@ -169,8 +169,9 @@ class StudyConfig:
         with torch.random.fork_rng(devices=[]):
             spec = ModelSpec(self.model, reference_size=self.sources[0])
             model = spec.blank()
-        for tune in self.tune:
-            freeze_all_but(tune, model, spec)
+            for tune in self.tune:
+                if tune != "all":
+                    freeze_all_but(tune, spec.blank(), spec)
         self._check_penalty(model)
         if self.protocols == "all":
             return tuple(applicable(model))

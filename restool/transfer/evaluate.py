@@ -69,15 +69,18 @@ def predictions(
     Raises:
         UsageError: a single image does not fit the memory.
     """
-    correct, found, image = [], [], torch.empty(0)
-    answer = InParts(model, noted)
+    answer, done, device = InParts(model, noted), 0, batches.labels.device
+    # where they stay: small tensors kept between those of a batch would leave the memory in pieces, ever more of it
+    correct = torch.empty(batches.samples, dtype=torch.bool, device=device)
+    found = image = torch.empty(0, device=device)
     for images, labels in batches.epoch():
         logits = answer(images)
-        image = image if len(image) else images[:1].clone()
-        correct.append(logits.argmax(1) == labels)
-        found.append(logits.float())
+        if not done:
+            found, image = found.new_empty(batches.samples, logits.shape[1]), images[:1].clone()
+        here = slice(done, done := done + len(labels))
+        correct[here], found[here] = logits.argmax(1) == labels, logits
         step()
-    return Tested(torch.cat(correct).cpu(), torch.cat(found).cpu(), image)
+    return Tested(correct.cpu(), found.cpu(), image)
 
 
 def calibration_images(dataset: Dataset, sizes: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:

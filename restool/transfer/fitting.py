@@ -14,12 +14,13 @@ from restool.data.batches import normalise
 from restool.errors import UsageError
 from restool.interop.weights import put_weights, read_weights
 from restool.models import ModelSpec, find_model
-from restool.models.external import ExternalModel, in_one_line
+from restool.models.external import ExternalModel, in_one_line, require_failure
 from restool.models.pretrained import preprocessing_of
 from restool.training.checkpoints import packed
 from restool.transfer.config import StudyConfig
 from restool.transfer.dims import require_resampled
 from restool.transfer.protocols import FINETUNE, resolve_protocol, starting_protocol
+from restool.transfer.tuning import freeze_all_but
 
 _UNTRAINED = "test it as it is, with `epochs` and `finetune_epochs` 0"
 
@@ -43,13 +44,13 @@ def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
         require_resampled(dataset, size)
     _require_trained_head(config, dataset)
     weights = None if config.weights is None else read_weights(Path(config.weights))
-    if weights is None and not _is_external(config.model):
+    if weights is None and not is_external(config.model):
         return
     for source in config.sources:
         spec = ModelSpec(config.model, len(dataset.class_names), dataset.channels, source)
         if weights is not None:
             put_weights(weights, spec.blank(), spec, new_head=config.new_head)
-        if _is_external(config.model):
+        if is_external(config.model):
             _try(spec, config, dataset)
 
 
@@ -66,8 +67,10 @@ def _try(spec: ModelSpec, config: StudyConfig, dataset: Dataset) -> None:
     for target in config.test:
         if shown:
             require_logits(starting_protocol(model).apply(model, source, target), spec, target, dims=dims)
-        if config.finetune_epochs:
-            require_trainable(FINETUNE.start(model, source, target), spec, target, dims=dims, images=last)
+        for tune in config.tune if config.finetune_epochs else ():
+            moved = FINETUNE.start(model, source, target)
+            freeze_all_but(tune, moved, spec)
+            require_trainable(moved, spec, target, dims=dims, images=last)
 
 
 def _require_trained_head(config: StudyConfig, dataset: Dataset) -> None:
@@ -85,7 +88,7 @@ def require_size(
     model: nn.Module, spec: ModelSpec, size: int, *, dims: int, device: torch.device | str = "cpu"
 ) -> None:
     """Raise UsageError if a model from elsewhere cannot be tested at a size as fine-tuning starts."""
-    if _is_external(spec.name):
+    if is_external(spec.name):
         moved = starting_protocol(model).apply(model, spec.reference_size, size)
         require_logits(moved, spec, size, dims=dims, device=device)
 
@@ -117,7 +120,8 @@ def _require_done(spec: ModelSpec, steps: Mapping[str, Callable[[], object]], wh
     for step, do in steps.items():
         try:
             do()
-        except Exception as error:
+        except BaseException as error:
+            require_failure(error)
             reason = in_one_line(error)
             raise UsageError(f"{spec.name} cannot {step}{when}: {reason}; change its code{mend}") from error
 
@@ -155,7 +159,8 @@ def _logits(
     blank = torch.zeros(images, spec.channels, *[size] * dims, device=device, dtype=torch.uint8)
     try:
         logits = model(normalise(blank, [0.0] * spec.channels, [1.0] * spec.channels))
-    except Exception as error:
+    except BaseException as error:
+        require_failure(error)
         raise UsageError(f"{spec.name} cannot {task} {batch}: {in_one_line(error)}; {mend}") from error
     found = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     if found != [images, spec.classes]:
@@ -166,5 +171,6 @@ def _logits(
     return logits
 
 
-def _is_external(name: str) -> bool:
+def is_external(name: str) -> bool:
+    """Whether a model of a name is of another library or of the user."""
     return isinstance(find_model(name).build, ExternalModel)

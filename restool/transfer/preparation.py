@@ -61,7 +61,9 @@ def as_trained(dataset: Dataset, facts: Mapping[str, Any], views: ViewChoices) -
     view = dataset.view if dataset.view is None else dataset.view.like(facts)
     view = _usual_view(views, replace(dataset, view=view), None)
     if view is not None and len(views.views(view)) > 1:
-        raise UsageError("a checkpoint is tested in one view at a time; choose one filter, ratio and antialiasing")
+        raise UsageError(
+            "a checkpoint is tested in one view at a time; choose one filter, ratio, antialiasing and low pass"
+        )
     mean, std = (tuple(facts.get(name, usual)) for name, usual in (("mean", dataset.mean), ("std", dataset.std)))
     return replace(dataset, mean=mean, std=std, view=view)
 
@@ -98,7 +100,7 @@ def _usual_view(views: ViewChoices, dataset: Dataset, trained: Preprocessing | N
     if dataset.view is None:
         if views:
             kind = "sequences" if dataset.dims == 1 else "images that are rendered at every size"
-            raise UsageError(f"`crop_ratio`, `fit`, `antialias` and filters must be left out for {kind}")
+            raise UsageError(f"`crop_ratio`, `fit`, `antialias`, `low_pass` and filters must be left out for {kind}")
         return None
     view = dataset.view
     if trained is not None:

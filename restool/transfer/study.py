@@ -11,12 +11,13 @@ from torch import Tensor
 
 from restool.correlation import Method
 from restool.data import Batches, Dataset
-from restool.errors import DamagedError, RestoolError, UsageError, is_out_of_memory
+from restool.errors import DamagedError, RestoolError
 from restool.records import BusyError, ResultsFolder
 from restool.transfer.cache import KernelCache
 from restool.transfer.cells import Cell, SourceRun, plan
 from restool.transfer.config import StudyConfig
 from restool.transfer.evaluate import EVALUATION_BATCH, calibration_images, predictions
+from restool.transfer.failures import failure_of
 from restool.transfer.figures import cost_figures, output_figures, peak_memory, start_peak_memory
 from restool.transfer.preparation import prepared
 from restool.transfer.progress import Progress
@@ -24,9 +25,6 @@ from restool.transfer.protocols import FINETUNE, SOURCE, resolve_protocol
 from restool.transfer.provenance import conditions, environment, made
 from restool.transfer.trainer import Trained, Trainer, Training
 from restool.transfer.turns import take_turns
-
-FAILURES = (RestoolError, RuntimeError, MemoryError)
-"""What may end a cell or a training; torch has no type of its own for a CPU without memory."""
 
 
 class Study:
@@ -99,9 +97,9 @@ class Study:
                     self.trainer.source(run)
                 except BusyError:
                     busy.append(run)
-                except FAILURES as error:
+                except BaseException as error:
                     failed.append(run)
-                    self._tell(f"train {run}", error)
+                    self._tell(f"train {run}", failure_of(error, run.model, "trained"))
             return busy
 
         take_turns(runs, train_free, self.progress)
@@ -120,9 +118,10 @@ class Study:
                 source = self.trainer.source(run)
             except BusyError:
                 busy += wanted
-            except FAILURES as error:
+            except BaseException as error:
+                failure = failure_of(error, run.model, "trained")
                 for cell in wanted:
-                    self._fail(cell, error)
+                    self._fail(cell, failure)
             else:
                 busy += [cell for cell in wanted if self._is_held(cell, source)]
         return busy
@@ -136,8 +135,9 @@ class Study:
                     self._run(cell, source)
         except BusyError:
             return True
-        except FAILURES as error:
-            self._fail(cell, error)
+        except BaseException as error:
+            step = "trained on" if cell.protocol == FINETUNE.name else "tested"
+            self._fail(cell, failure_of(error, cell.run.model, step))
         return False
 
     def _run(self, cell: Cell, source: Trained) -> None:
@@ -194,15 +194,10 @@ class Study:
     def _tell_position(self, cell: Cell) -> None:
         self.progress.at(self._places[cell], len(self.cells))
 
-    def _fail(self, cell: Cell, error: Exception) -> None:
+    def _fail(self, cell: Cell, error: RestoolError) -> None:
         self.failed.append(cell)
         self._tell(str(cell), error)
 
-    def _tell(self, text: str, error: Exception) -> None:
-        """Tell an error that concerns no more than one cell or training; any other ends the study."""
-        if is_out_of_memory(error):
-            error = UsageError("not enough memory; choose smaller sizes or batches")
-        if not isinstance(error, RestoolError):
-            raise error
+    def _tell(self, text: str, error: RestoolError) -> None:
         self.damaged |= isinstance(error, DamagedError)
         self.progress.failed(text, error)

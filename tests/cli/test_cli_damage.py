@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +16,6 @@ from PIL import Image
 from restool.correlation.rates import REFERENCE, rates_file, write
 from restool.models.flexnet import FlexNet
 from restool.records import ResultsFolder
-from restool.training import load_checkpoint
 
 
 def records(out):
@@ -118,23 +118,33 @@ def write_rates(cache, threads, faster):
     write(path, {True: rates, False: rates})
 
 
-def test_evaluate_tells_other_classes_and_refuses_the_same_ones_in_another_order(restool, swept, here):
-    (checkpoint,) = (swept / "checkpoints").iterdir()
-    for name, classes in (("others", "abcdefghij"), ("turned", None)):
-        own = load_checkpoint(checkpoint).facts["class_names"] if classes is None else list(classes)
-        for place, label in enumerate(reversed(own)):
-            folder = here / name / "test" / f"{label}"
-            folder.mkdir(parents=True)
-            Image.new("RGB", (12, 12), (20 * place, 0, 0)).save(folder / "0.png")
-        (here / name / "classes.txt").write_text("\n".join(reversed(own)))
-    options = (checkpoint, "--test", "12", "--protocols", "resize")
-    answer = restool("evaluate", *options, "--dataset", "folder:others")
-    assert answer.status == 0
-    assert re.search(
-        r"^restool: folder:others: its classes are j, i, h, ..., those of the training 0 deg", answer.err, re.M
+@pytest.mark.parametrize("names", ["abcdefghij", None], ids=["others", "turned"])
+def test_evaluate_tells_other_classes_and_refuses_the_same_ones_in_another_order(restool, tmp_path, here, names):
+    own = "zyxwvutsrq" if names is None else names
+    for name, order in (("trained", "qrstuvwxyz"), ("tested", own)):
+        for part in ("train", "test"):
+            for shade, label in enumerate(order):
+                (here / name / part / label).mkdir(parents=True)
+                for number in range(3):
+                    Image.new("RGB", (12, 12), (20 * shade, number, 0)).save(
+                        here / name / part / label / f"{number}.png"
+                    )
+        (here / name / "classes.txt").write_text("\n".join(order))
+    options = ["--model", "flexnet[4,4]-conv3", "--train", "8", "--epochs", "1", "--batch-size", "10"]
+    assert restool("train", *options, "--dataset", "folder:trained", "--out", "out").status == 0
+    (checkpoint,) = Path("out/checkpoints").iterdir()
+    ask = ("evaluate", checkpoint, "--test", "12", "--protocols", "resize")
+    assert (
+        restool(*ask).message
+        == f"{checkpoint.name} was trained on folder:trained, whose place it does not tell; name it as --dataset"
     )
-    answer = restool("evaluate", *options, "--dataset", "folder:turned")
-    assert answer.status == 2
-    *_, message = answer.err.splitlines()
-    assert message.startswith("restool: folder:turned has the classes of the training in another order, ")
-    assert message.endswith("give a file with their order as --classes")
+    assert "restool: " not in restool(*ask, "--dataset", "folder:trained").err.replace("restool: folder:trained: ", "")
+    answer = restool(*ask, "--dataset", "folder:tested")
+    if names is None:
+        assert answer.status == 2
+        told = "folder:tested has the classes of the training in another order, z, y, x, ... in place of q, r, s, ...; "
+        assert answer.err.splitlines()[-1] == f"restool: {told}give a file with their order as --classes"
+        assert restool(*ask, "--dataset", "folder:tested", "--classes", "trained/classes.txt").status == 0
+    else:
+        assert answer.status == 0
+        assert "its classes are a, b, c, ..., those of the training q, r, s, ...\n" in answer.err

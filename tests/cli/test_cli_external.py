@@ -163,3 +163,47 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_written(restool
         "patch size (4); choose other sizes, or --protocols resize"
     )
     assert not list(here.iterdir())
+
+
+MOODY = """
+import os
+import torch
+from torch import nn
+
+ERRORS = {"KeyError": KeyError("lost"), "SystemExit": SystemExit(4), "ValueError": ValueError("two\\nlines")}
+
+class Moody(nn.Module):
+    def __init__(self, classes, channels):
+        super().__init__()
+        self.head = nn.Linear(channels, classes)
+
+    def forward(self, images):
+        print("a word from the model")
+        if len(images) > 2 and os.environ["MOOD"] == ("train" if self.training else str(images.shape[-1])):
+            raise ERRORS[os.environ["ERROR"]]
+        return self.head(images.mean((2, 3)))
+
+def make(classes, channels):
+    print("a word from the factory")
+    return Moody(classes, channels)
+"""
+RUN = ("sweep", "--model", "moody:make", "--train", "8", "--test", "10,12", "--limit", "40", "--epochs", "1", "--json")
+
+
+@pytest.mark.parametrize("error", ["KeyError", "SystemExit", "ValueError"])
+def test_what_a_model_raises_after_its_trial_is_a_failed_cell_and_what_it_prints_is_no_result(
+    restool, here, monkeypatch, error
+):
+    (here / "moody.py").write_text(MOODY)
+    monkeypatch.setenv("ERROR", error)
+    for mood, step, failed in (("12", "tested", 1), ("train", "trained", 3)):
+        monkeypatch.setenv("MOOD", mood)
+        answer = restool(*RUN, "--protocols", "as-is", "--out", mood)
+        assert answer.status == 3
+        assert len(json.loads(answer.out)["rows"]) == 3 - failed
+        lines = [line for line in answer.err.splitlines() if line.startswith("restool: failed: ")]
+        assert len(lines) == failed
+        assert f"moody:make cannot be {step}: {error}: " in lines[0]
+        assert f"restool: {failed} of 3 cells failed, see above" in answer.err
+        assert "a word from the model" in answer.err
+        assert "a word from the factory" in answer.err

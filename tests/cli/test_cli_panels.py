@@ -210,6 +210,7 @@ TYPED = {
     "--resample": ("every", "grid", "resample", "every"),
     "--antialias": ("on,off", "grid", "antialias", "on,off"),
     "--crop-ratio": ("0.875,1", "grid", "crop_ratio", "0.875,1"),
+    "--low-pass": ("none,0.5", "grid", "low_pass", "none,0.5"),
     "--fit": ("pad", "grid", "fit", "pad"),
     "--augment": ("flip", "grid", "augment", "flip"),
     "--test": ("12", "grid", "test", "12"),

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -95,23 +96,20 @@ def test_a_weight_file_of_a_library_answers_as_with_the_librarys_own_transform(r
 def test_filters_and_ratios_are_rows_of_the_table_and_the_command_makes_them_again(restool, here, photographs):
     torch.manual_seed(0)
     torch.save(resnet(SOURCE).state_dict(), "best.pth")
-    views = ("--resample", "bilinear,nearest", "--crop-ratio", "1,0.5", "--protocols", "as-is", "--fit", "pad")
+    views = ("--resample", "bilinear,nearest", "--crop-ratio", "1,0.5", "--low-pass", "none,0.5", "--fit", "pad")
+    views += ("--protocols", "as-is")
     typed = ("sweep", "--model", "torchvision:resnet18", "--weights", "best.pth", "--dataset", f"folder:{photographs}")
     answer = restool(*typed, *SWEEP, *views)
     assert answer.status == 0, answer.err
     labels = {row["protocol"] for row in json.loads(answer.out)["rows"]}
-    assert {label for label in labels if label.startswith("as-is")} == {
-        "as-is",
-        "as-is, crop ratio 0.5",
-        "as-is, resample nearest",
-        "as-is, crop ratio 0.5, resample nearest",
-    }
+    ways = product(("", ", crop ratio 0.5"), ("", ", resample nearest"), ("", ", low pass 0.5"))
+    assert {label for label in labels if label.startswith("as-is")} == {"as-is" + "".join(way) for way in ways}
     page = (here / "out" / "report.html").read_text("utf-8")
     assert "--crop-ratio 1.0,0.5" in page
     assert "--resample bilinear,nearest" in page
     assert "--mean 0.485,0.456,0.406 " in page
     assert "--weights FILE-" in page
-    assert "--test 48 --protocols as-is</pre>" in page
+    assert "--test 48 --protocols as-is --low-pass none,0.5</pre>" in page
 
 
 @pytest.mark.parametrize(
@@ -122,11 +120,14 @@ def test_filters_and_ratios_are_rows_of_the_table_and_the_command_makes_them_aga
         (("--resample", "sharp"), "--resample must be one of bilinear, bicubic, lanczos, nearest, but is 'sharp'"),
         (("--antialias", "maybe"), "--antialias must be on or off, but is 'maybe'"),
         (("--resample", "lanczos", "--antialias", "off"), "--antialias must be on for lanczos, but is False; choose "),
+        (("--low-pass", "0"), "--low-pass must be above 0 and at most 1, but is 0.0"),
+        (("--low-pass", "1.5"), "--low-pass must be above 0 and at most 1, but is 1.5"),
+        (("--low-pass", "half"), "--low-pass must hold numbers, but is 'half'"),
         (("--fit", "stretch"), "--fit must be one of crop, squash, pad, but is 'stretch'"),
         (("--augment", "spin"), "--augment must be one of crop+flip, crop, flip, none, but is 'spin'"),
         (
             ("--fit", "pad"),
-            "--crop-ratio, --fit, --antialias and filters must be left out for images ",
+            "--crop-ratio, --fit, --antialias, --low-pass and filters must be left out for images ",
         ),
     ],
 )

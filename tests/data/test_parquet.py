@@ -252,8 +252,9 @@ def test_labels_between_whole_numbers_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "metadata",
-    ["{no", "[1]", "7", '{"info": null}', '{"info": {"features": {"label": {"names": 7}}}}', '{"info": [1, 2]}',
-     '{"info": {"features": {"label": {"names": []}}}}', '{"info": {"features": {"other": {"names": ["a"]}}}}'],
+    ["{no", "[1]", "7", "[" * 100_000, '{"info": null}', '{"info": [1, 2]}',
+     '{"info": {"features": {"label": {"names": 7}}}}', '{"info": {"features": {"label": {"names": []}}}}',
+     '{"info": {"features": {"other": {"names": ["a"]}}}}'],
 )  # fmt: skip
 def test_odd_metadata_names_no_class(metadata: str, tmp_path: Path) -> None:
     for part in ("train", "test"):

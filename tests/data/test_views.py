@@ -94,6 +94,7 @@ def test_choices_are_every_combination_with_the_default_where_nothing_is_chosen(
         "pad 0.9, nearest",
     ]
     assert str(View(antialias=False)) == "crop 0.875, bilinear without antialiasing"
+    assert str(View(low_pass=0.5)) == "crop 0.875, bilinear, low pass 0.5"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,8 @@ def test_choices_are_every_combination_with_the_default_where_nothing_is_chosen(
         ({"crop_ratio": 0.0}, "crop_ratio"),
         ({"crop_ratio": 1.1}, "crop_ratio"),
         ({"resample": "lanczos", "antialias": False}, "antialias"),
+        ({"low_pass": 0.0}, "low_pass"),
+        ({"low_pass": 1.1}, "low_pass"),
     ],
 )
 def test_a_view_that_breaks_a_rule_is_refused(broken, rule: str) -> None:

@@ -3,6 +3,8 @@
 import argparse
 import collections
 import copy
+import hashlib
+import os
 import re
 
 import numpy as np
@@ -12,7 +14,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from restool.errors import MissingDataError, UsageError
-from restool.interop.weights import put_weights, read_weights
+from restool.interop.state import read_state
+from restool.interop.weights import hash_of, put_weights, read_weights
 from restool.models import ModelSpec
 from restool.models.positions import ResampledPositions
 from restool.training import Checkpoint, save_checkpoint
@@ -267,3 +270,16 @@ def test_no_code_of_a_file_runs(tmp_path):
 
     torch.save({"state_dict": Tied().state_dict(), "hook": Harmful()}, tmp_path / "a.pth")
     assert read_weights(tmp_path / "a.pth").state.keys() == Tied().state_dict().keys()
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    path, read = tmp_path / "a.pth", []
+    monkeypatch.setattr("restool.interop.weights.read_state", lambda file: read.append(file) or read_state(file))
+    found = []
+    for value in (1.0, 2.0):
+        torch.save({"weight": torch.full((3,), value)}, path)
+        os.utime(path, ns=(0, int(value)))
+        found += [read_weights(path) for _ in range(3)]
+        assert found[-1].hash == hash_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    assert [weights.state["weight"][0].item() for weights in found] == [1.0] * 3 + [2.0] * 3
+    assert len(read) == 2

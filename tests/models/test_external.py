@@ -36,6 +36,10 @@ class Net(nn.Module):
 
 def number(classes): return classes
 def failing(): raise RuntimeError("two\\nlines.")
+def leaving(): raise SystemExit(3)
+class Own(BaseException): pass
+def odd(): raise Own("mine")
+def stopped(): raise KeyboardInterrupt
 constant = 3
 """
 
@@ -45,6 +49,7 @@ def nets(tmp_path, monkeypatch):
     """Modules of a user in the working folder, which is not on Python's path."""
     (tmp_path / "usernets.py").write_text(NETS)
     (tmp_path / "usersyntax.py").write_text("def f(:\n")
+    (tmp_path / "userleaving.py").write_text("raise SystemExit(5)\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
     yield
@@ -241,6 +246,9 @@ NAME_ERRORS = [
     ("usernets:number", "usernets:number must give a torch.nn.Module, but gave a int"),
     ("usernets:failing", "usernets cannot build usernets:failing for 10 classes, 3 channels and 16 px: RuntimeError: "
      "two lines; choose another `model` or `train`"),
+    ("usernets:leaving", "usernets cannot build usernets:leaving for 10 classes, 3 channels and 16 px: SystemExit: 3"),
+    ("usernets:odd", "usernets cannot build usernets:odd for 10 classes, 3 channels and 16 px: Own: mine; choose ano"),
+    ("userleaving:f", "cannot use userleaving:f: SystemExit: 5; `from userleaving import f` must work in this folder"),
     ("usernets:", "a model is named torchvision:NAME, timm:NAME or MODULE:FACTORY, but got 'usernets:'"),
     ("usernets:two?width=5", "a model is named torchvision:NAME, timm:NAME or MODULE:FACTORY, but got 'usernets:two?w"),
 ]  # fmt: skip
@@ -251,6 +259,11 @@ def test_a_wrong_name_says_why_in_one_line(nets, name, message):
     with pytest.raises(UsageError, match=f"^{re.escape(message)}[^\n]*$") as caught:
         build_model(name)
     assert caught.value.exit_status == 2
+
+
+def test_an_interruption_is_no_failure_of_a_factory(nets):
+    with pytest.raises(KeyboardInterrupt):
+        build_model("usernets:stopped")
 
 
 def test_an_entry_is_decided_by_its_name():

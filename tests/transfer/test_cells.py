@@ -10,7 +10,7 @@ from restool.data import load
 from restool.data.views import View, ViewChoices
 from restool.recipe import Recipe
 from restool.transfer import Cell, SourceRun, StudyConfig, plan
-from restool.transfer.preparation import prepared
+from restool.transfer.preparation import as_trained, prepared
 
 OTHER = {
     "model": "flexnet-5",
@@ -160,3 +160,22 @@ def test_a_view_is_told_where_it_is_not_as_usual_and_of_a_test_where_it_is_not_a
     ways += [(protocol, view) for view in of_tests[1:] for protocol in ("source", "requery")]
     found = sorted([cell.protocol, str(view)] for cell, view in zip(cells, told, strict=True))
     assert found == sorted([protocol, str(view)] for protocol, view in ways)
+
+
+@pytest.mark.parametrize(
+    ("shares", "of_run", "of_test"),
+    [
+        ((None,), {}, []),
+        ((None, 0.5), {}, [{"test_low_pass": 0.5}]),
+        ((0.5, None), {"low_pass": 0.5}, [{"test_low_pass": "none"}]),
+        ((0.5, 1.0), {"low_pass": 0.5}, [{"test_low_pass": 1.0}]),
+    ],
+)
+def test_a_low_pass_is_told_where_there_is_one_or_was_one_in_training(shares, of_run, of_test):
+    small = replace(load("gabors", limit=20), native_size=32, view=View(crop_ratio=1.0))
+    config = StudyConfig(test=(32,), protocols=["requery"], views=ViewChoices(low_pass=shares))
+    cells = plan(config, prepared(config, small))
+    told = [{name: value for name, value in cell.fields.items() if name.endswith("low_pass")} for cell in cells]
+    assert told == [of_run, of_run, *(of_run | view for view in of_test for _ in range(2))]
+    stored = prepared(config, small)
+    assert as_trained(small, cells[0].run.fields, ViewChoices()).view == stored.view

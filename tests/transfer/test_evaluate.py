@@ -1,5 +1,8 @@
 """Laws of evaluation: every image is counted once, and calibration sees training images only."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from scipy import stats
@@ -114,3 +117,36 @@ def test_only_recalibration_reads_training_images():
     assert set(read) == {"test"}
     evaluate_model(model, spec, spied, [9], protocols=["resize+bn-recalibrate"], device=CPU)
     assert set(read) == {"train", "test"}
+
+
+MEMORY = """
+import resource
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+
+from restool.transfer.evaluate import predictions
+
+torch.set_num_threads(1)
+model = nn.Sequential(nn.Conv2d(3, 4, 7, stride=8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10)).eval()
+labels = torch.zeros(100, dtype=torch.int64)
+
+def epoch(count):
+    for _ in range(count):
+        yield torch.zeros(100, 3, 90, 90).contiguous(memory_format=torch.channels_last), labels
+
+def peak(count):
+    predictions(model, SimpleNamespace(epoch=lambda: epoch(count), samples=100 * count, labels=labels))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+few = peak(5)
+print((peak(100) - few) / 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted as Linux does")
+def test_the_memory_of_a_test_does_not_grow_with_its_images():
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 60, "MB for 10,000 images, of which a batch takes 10"

@@ -164,3 +164,21 @@ def test_a_computed_weight_is_interpolated_as_it_is_and_the_model_stays_as_it_wa
 def test_a_weight_that_a_hook_computes_is_not_interpolated():
     assert "interpolate" not in applicable(spectral_norm(nn.Conv2d(3, 4, 3, padding=1)))
     assert "interpolate" in applicable(build_model("trialnets:weighted"))
+
+
+def test_the_trial_trains_what_fine_tuning_will(lab, monkeypatch):
+    """A network whose convolution has no gradient can be trained in its head and norm alone."""
+    from trialnets import Small
+
+    class Cut(Small):
+        def forward(self, images):
+            fixed = self.again(self.first(images.detach()))
+            if fixed.requires_grad:
+                raise RuntimeError("the convolutions are to rest")
+            return self.head(self.norm(fixed).mean((2, 3)))
+
+    monkeypatch.setattr("trialnets.Cut", Cut, raising=False)
+    choices = {"model": "trialnets:Cut", "epochs": 0, "finetune_epochs": 1, "protocols": ["resize"]}
+    require_fitting(lab.config(tune="head+bn", **choices), lab.dataset)
+    with pytest.raises(UsageError, match="^trialnets:Cut cannot be trained on .* the convolutions are to rest"):
+        require_fitting(lab.config(tune=("head+bn", "all"), **choices), lab.dataset)

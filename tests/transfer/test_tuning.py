@@ -25,13 +25,46 @@ MODES = ("all", "head", "head+bn", "bn")
 class Small(nn.Module):
     """A network of one convolution, a norm and a head, whatever they are."""
 
-    def __init__(self, classes, norm, head=None):
+    def __init__(self, classes, norm, last=None):
         super().__init__()
         self.body, self.norm = nn.Conv2d(3, 4, 3), norm
-        self.last = nn.Linear(4, head or classes)
+        self.last = last or nn.Linear(4, classes)
 
     def forward(self, images):
         return self.last(self.norm(self.body(images)).mean((2, 3)))
+
+
+class TheirBatchNorm(nn.Module):
+    """A batch norm that is not PyTorch's."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(1, channels, 1, 1))
+        self.register_buffer("running_mean", torch.zeros(channels))
+
+    def forward(self, images):
+        return self.gamma * (images - self.running_mean[:, None, None])
+
+
+class RMSNormalisation(nn.Module):
+    """A norm without statistics that is not PyTorch's."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels))
+
+    def forward(self, images):
+        return self.scale[:, None, None] * images / (images.square().mean(1, keepdim=True) + 1e-6).sqrt()
+
+
+class NormalisedLinear(nn.Linear):
+    """Called a norm, and has a matrix."""
+
+
+def half_frozen(model):
+    """A network whose norm has a frozen weight."""
+    model.norm.weight.requires_grad_(False)
+    return model
 
 
 def spectral(model):
@@ -49,6 +82,10 @@ def networks(monkeypatch):
         none=lambda classes: Small(classes, nn.Identity()),
         fixed=lambda: Small(10, nn.BatchNorm2d(4)),
         instance=lambda classes: Small(classes, nn.InstanceNorm2d(4, affine=True, track_running_stats=True)),
+        theirs=lambda classes: Small(classes, nn.Sequential(nn.GroupNorm(2, 4), TheirBatchNorm(4))),
+        rms=lambda classes: Small(classes, RMSNormalisation(4), NormalisedLinear(4, classes)),
+        half_frozen=lambda classes: half_frozen(Small(classes, nn.BatchNorm2d(4))),
+        frozen=lambda classes: Small(classes, nn.BatchNorm2d(4).requires_grad_(False)),
         spectral=lambda classes: spectral(Small(classes, nn.Identity())),
     )
     monkeypatch.setitem(sys.modules, "smallnets", module)
@@ -165,6 +202,10 @@ def test_the_aliasing_penalty_leaves_frozen_kernels_alone(lab, tmp_path, penalty
         ("batch", "bn", {"norm.weight", "norm.bias"}),
         ("layer", "head+bn", {"last.weight", "last.bias", "norm.weight", "norm.bias"}),
         ("none", "head", {"last.weight", "last.bias"}),
+        ("theirs", "bn", {"1.gamma"}),
+        ("rms", "bn", {"norm.scale"}),
+        ("half_frozen", "bn", {"norm.bias"}),
+        ("half_frozen", "head+bn", {"last.weight", "last.bias", "norm.bias"}),
     ],
 )
 def test_the_parts_of_a_network_of_ones_own_are_found(network, tune, names):
@@ -173,13 +214,16 @@ def test_the_parts_of_a_network_of_ones_own_are_found(network, tune, names):
     freeze_all_but(tune, model, spec)
     found = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert {".".join(name.split(".")[-2:]) for name in found} == names
-    assert trained_parameters(model) == (25 if "last.bias" in names else 0) + (8 if "norm.bias" in names else 0)
+    assert trained_parameters(model) == sum(
+        20 if name == "last.weight" else 5 if name == "last.bias" else 4 for name in names
+    )
 
 
 @pytest.mark.parametrize(
     ("network", "tune", "message"),
     [
         ("none", "bn", "^`tune` cannot be bn or head.bn, as smallnets:none has no normalisation to train; use all$"),
+        ("frozen", "bn", "^`tune` cannot be bn, as smallnets:frozen freezes all of these parameters; use all$"),
         ("fixed", "head", "^`tune` cannot find the head of smallnets:fixed: no shape in it depends on the classes"),
     ],
 )
