@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,8 @@ class SourceRun:
         """What a size counts."""
         return "px" if self.resample is None else "steps"
 
-    @property
-    def fields(self) -> dict[str, Any]:
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
         """Everything that decides the weights, flat, as a record stores it."""
         recipe = self.recipe.identity
         return {
@@ -78,7 +79,7 @@ class SourceRun:
             **{name: list(value) if isinstance(value, tuple) else value for name, value in self.shown},
         }
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Names the checkpoint."""
         return _hash(self.fields)
@@ -126,7 +127,7 @@ class Cell:
         in_training = WHOLE.like(dict(self.run.shown))
         return {f"test_{name}": value for name, value in self.view.fields(in_training).items()}
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Names the record, and the checkpoint of a fine-tuned model."""
         return _hash(self.fields)
@@ -184,6 +185,6 @@ def plan(config: StudyConfig, dataset: Dataset) -> list[Cell]:
     return cells
 
 
-def _hash(fields: dict[str, Any]) -> str:
+def _hash(fields: Mapping[str, Any]) -> str:
     text = json.dumps({"format": RECORD_FORMAT, **fields}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
