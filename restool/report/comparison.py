@@ -14,10 +14,8 @@ from restool.evidence import SIGNIFICANT, Estimate
 from restool.recipe import LATER
 from restool.report.columns import MEASURED
 from restool.report.frame import decoded, read_records, setting_columns
-from restool.report.groups import noun_of, plural, points, told_p, unit_of
+from restool.report.groups import PLACES, noun_of, plural, points, told_p, unit_of
 
-PLACES = ["source", "target"]
-"""Two cells are compared where these are equal, unless a condition names them."""
 IMAGES = ["data", "limit"]
 """Two cells were tested on the same images where these are equal."""
 

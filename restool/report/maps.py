@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from restool.report.figures import STYLE
-from restool.report.groups import Group, Row, span
+from restool.report.groups import FEW, MOST, Group, Row, span
 
 CELL, SMALL_CELL = (0.62, 0.36), (0.08, 0.08)
-"""Width and height of a cell, for which axes are placed by hand. All lengths are in inches."""
-MOST = 25
-"""With more rows or columns than that, cells are small and hold no number, and not every one has a tick."""
-TICKED = 10
-"""A dense panel has about so many ticks along an axis."""
+"""Width and height of a cell, for which axes are placed by hand. All lengths are in inches.
+
+Along an axis of more than `restool.report.groups.MOST` they are small, hold no number, and not every one has a tick.
+"""
 AXIS, LETTER = "target resolution", 0.08
 """The name of the axis below every panel, and about how wide a letter of it or of a title is."""
 PAGE, GAP = 8.5, 0.3
@@ -53,7 +53,8 @@ class Section:
     @property
     def cell(self) -> tuple[float, float]:
         """Width and height of a cell."""
-        return SMALL_CELL if self.dense else CELL
+        rows, columns = next(iter(self.panels.values())).shape
+        return (SMALL_CELL if columns > MOST else CELL)[0], (SMALL_CELL if rows > MOST else CELL)[1]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -220,16 +221,24 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame | None, scale
         cbar=False,
         linewidths=0 if texts is None else 1.5,
         linecolor="white",
-        xticklabels=names,
-        yticklabels=list(table.index),
+        xticklabels=False if texts is None else names,
+        yticklabels=False if texts is None else list(table.index),
+        rasterized=texts is None,
     )
     if texts is None:
-        for axis, labels in ((ax.xaxis, names), (ax.yaxis, list(table.index))):
-            shown = range(0, len(labels), math.ceil(len(labels) / TICKED))
-            axis.set_ticks([place + 0.5 for place in shown], [labels[place] for place in shown])
+        room = LETTER * max(map(len, names)) + 0.1
+        _set_ticks(ax.xaxis, names, math.ceil(room / SMALL_CELL[0]))
+        _set_ticks(ax.yaxis, list(table.index), 1)
     ax.set_facecolor("0.93")
     ax.set(xlabel="", ylabel="")
     ax.tick_params(length=0, labelrotation=0)
+
+
+def _set_ticks(axis: Axis, names: list[str], least: int) -> None:
+    """Name every cell along an axis, or a few of too many, so many cells apart or more."""
+    step = max(least, math.ceil(len(names) / FEW)) if len(names) > MOST else 1
+    shown = range(0, len(names), step)
+    axis.set_ticks([place + 0.5 for place in shown], [names[place] for place in shown])
 
 
 def _draw_bar(ax: Axes, scale: Scale) -> None:

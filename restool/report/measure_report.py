@@ -56,7 +56,7 @@ def rows(group: Group, measure: Measure) -> list[list[str]]:
         value, low, high = (row[name] for name in columns)
         return measure.told(value) + (f" ({measure.told(low)} to {measure.told(high)})" if low < high else "")
 
-    return grid(group, "at the source", told, told)
+    return grid(group.thinned, "at the source", told, told)
 
 
 def caption(group: Group, measure: Measure) -> str:
@@ -73,5 +73,5 @@ def caption(group: Group, measure: Measure) -> str:
         text += f" Measured on {shown['device'].iloc[0] or 'an unnamed device'}."
     if shown["seeds"].max() > 1:
         text += " In brackets Student's 95 % interval over seeds."
-    text += " Blank: not measured." if group.targets else ""
+    text += f" Blank: not measured.{group.left_out}" if group.targets else ""
     return f"{text} Settings: {group.settings}." if group.settings else text

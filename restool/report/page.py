@@ -143,6 +143,7 @@ def _svg(figure: Figure) -> Markup:
 
 def _numbers(group: Group, kind: str) -> Table:
     """What a figure shows, one row per cell, with the ends of the interval."""
+    group = group.thinned
     if kind == "cost":
         return Table("", "", cost_rows(group), 2)
     column, unit = ("difference", "points") if kind == "heatmap" else ("accuracy", "percent")

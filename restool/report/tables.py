@@ -7,8 +7,8 @@ import pandas as pd
 
 from restool.evidence import SIGNIFICANT
 from restool.report.columns import names
-from restool.report.comparison import PLACES, Comparison
-from restool.report.groups import Group, Row, accuracy, judged, plural, points, span, told_p, unit_of
+from restool.report.comparison import Comparison
+from restool.report.groups import PLACES, Group, Row, accuracy, judged, plural, points, span, told_p, unit_of
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -51,7 +51,7 @@ def latex(groups: Sequence[Group]) -> str:
 
 def rows(group: Group) -> list[list[str]]:
     """Header and body as text: accuracy in percent, in brackets the difference in points, each with its interval."""
-    return grid(group, "source accuracy", accuracy, _cell)
+    return grid(group.thinned, "source accuracy", accuracy, _cell)
 
 
 def grid(group: Group, heading: str, own: Callable[[Row], str], cell: Callable[[Row], str]) -> list[list[str]]:
@@ -115,7 +115,7 @@ def caption(group: Group) -> str:
         text += f": {', '.join(at_source)}. No other resolution has been measured yet"
     text += f". {INTERVAL.format(noun=group.noun)}"
     if group.targets:
-        text += f" {MARK} Blank: not measured."
+        text += f" {MARK} Blank: not measured.{group.left_out}"
     return f"{text} Settings: {group.settings}." if group.settings else text
 
 
