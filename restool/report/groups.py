@@ -20,6 +20,8 @@ PLACES = ["source", "target"]
 """The sizes of a cell; two results are compared where both are equal, unless a condition names them."""
 MOST, FEW = 25, 10
 """Of more sizes than the first number, a table has about the second."""
+MANY = 16
+"""More settings than that have one figure together, and a list of their numbers."""
 NAMED = ["model", "dataset", "alias_penalty", "epochs", "limit"]
 """Every heading tells these settings; the others are in the heading only where groups differ in them."""
 
@@ -82,8 +84,14 @@ class Group:
 
     def at_source(self, source: int) -> Row | None:
         """The row of the models trained at `source`, over all their seeds, or None without a record."""
-        rows = self.sources[self.sources["source"] == source]
-        return None if rows.empty else rows.iloc[0].to_dict()
+        return self._own.get(source)
+
+    @cached_property
+    def _own(self) -> dict[int, Row]:
+        rows: dict[int, Row] = {}
+        for row in self.sources.to_dict("records"):
+            rows.setdefault(row["source"], row)
+        return rows
 
 
 def thinned(values: Sequence[T]) -> Sequence[T]:
