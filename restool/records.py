@@ -92,6 +92,11 @@ class ResultsFolder:
         """Where the record of a cell is or will be."""
         return self.path / "records" / f"{key}.json"
 
+    def finished(self, *, with_logits: bool) -> set[str]:
+        """Keys that have a record, and logits too if those are wanted, by one look at each folder."""
+        keys = {path.stem for path in self.path.glob("records/*.json")}
+        return keys & {path.stem for path in self.path.glob("logits/*.npz")} if with_logits else keys
+
     def checkpoint(self, key: str) -> Path:
         """Where the checkpoint of a training is or will be."""
         return self.path / CHECKPOINTS / f"{key}.safetensors"

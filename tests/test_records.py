@@ -124,6 +124,19 @@ def test_whether_a_key_is_held_is_told_without_holding_it(tmp_path):
     assert not other.is_held("a")
 
 
+def test_what_is_finished_is_what_has_its_files_and_nothing_that_lies_beside_them(tmp_path):
+    folder = ResultsFolder(tmp_path)
+    assert folder.finished(with_logits=False) == folder.finished(with_logits=True) == set()
+    for key in ("a", "b"):
+        folder.write_record(key, {}, np.ones(1, dtype=bool), {}, {})
+    folder.write_logits("b", np.zeros((1, 2), dtype=np.float32))
+    folder.write_logits("c", np.zeros((1, 2), dtype=np.float32))
+    for name in ("d.json.1.tmp", "e.txt"):
+        (tmp_path / "records" / name).write_text("")
+    assert folder.finished(with_logits=False) == {"a", "b"} == {k for k in "abcde" if folder.record(k).exists()}
+    assert folder.finished(with_logits=True) == {"b"}
+
+
 HOLD = """
 import sys, time
 from pathlib import Path

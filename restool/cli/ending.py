@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from restool.cli.command import Failure
 from restool.errors import CellsFailedError, MissingDataError
+
+if TYPE_CHECKING:
+    from restool.transfer import SweepResult
 
 TIME_IS_OVER = 6
 """The exit status of a run that its time limit ended with something left to do."""
@@ -33,6 +37,18 @@ class Ending:
     timed_out: bool
     noun: str = "cells"
     beside: str = ""
+
+    @classmethod
+    def of_sweep(cls, result: "SweepResult") -> "Ending":
+        """That of a grid."""
+        missing = [str(cell) for cell in result.missing]
+        return cls(
+            of=len(result.cells),
+            failed=len(result.failed),
+            missing=missing,
+            damaged=result.damaged,
+            timed_out=result.timed_out,
+        )
 
     def tell(self) -> None:
         """End as the run did.

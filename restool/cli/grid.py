@@ -84,10 +84,4 @@ def run_grid(
     with models_print_on_stderr():
         result = sweep(config, place.out, progress=ProgressBars(tell), **choices)
     print_grid(result.out, result.files, result.keys, as_json=as_json)
-    Ending(
-        of=len(result.cells),
-        failed=len(result.failed),
-        missing=[str(cell) for cell in result.missing],
-        damaged=result.damaged,
-        timed_out=result.timed_out,
-    ).tell()
+    Ending.of_sweep(result).tell()

@@ -73,9 +73,9 @@ def write_report(out: Path, metric: str = ACCURACY.name) -> list[Path]:
 
     Tables are `table.*`, `curves.csv` and, of cells whose logits were kept, `consistency.csv`. A figure is `heatmap.*`
     or, accuracy over the target size, `lines.*`, or, over what an image costs, `cost.*`, as PNG and PDF;
-    `heatmap-<settings>.*` and so on where the records have several settings. `report.html` holds all of it and the
-    diagnoses of the folder. Files of what has no record any more are removed. Nothing is written unless all of it could
-    be made.
+    `heatmap-<settings>.*` and so on where the records have several settings, and one `heatmap.*` with a row for each of
+    more than `restool.report.groups.MANY`. `report.html` holds all of it and the diagnoses of the folder. Files of what
+    has no record any more are removed. Nothing is written unless all of it could be made.
 
     Args:
         out: results folder.

@@ -14,10 +14,8 @@ from restool.evidence import SIGNIFICANT, Estimate
 from restool.recipe import LATER
 from restool.report.columns import MEASURED
 from restool.report.frame import decoded, read_records, setting_columns
-from restool.report.groups import noun_of, plural, points, told_p, unit_of
+from restool.report.groups import PLACES, noun_of, plural, points, told_p, unit_of
 
-PLACES = ["source", "target"]
-"""Two cells are compared where these are equal, unless a condition names them."""
 IMAGES = ["data", "limit"]
 """Two cells were tested on the same images where these are equal."""
 
@@ -161,7 +159,7 @@ def _comparison(first: Side, second: Side, both: pd.DataFrame, place: list[str],
     rows, of_cells = [], []
     for _, cell in both.groupby(place, dropna=False, sort=False):
         pair = [np.stack([bits[at] for at in cell.index]) for bits in (before, after)]
-        differences = pair[1].astype(float) - pair[0]
+        differences = pair[1].astype(np.int8) - pair[0]  # a byte each, for there may be many cells
         of_cells.append(dict(zip(cell["seed"], differences, strict=True)))
         found = evidence.difference(differences)
         rows.append(
@@ -178,7 +176,7 @@ def _comparison(first: Side, second: Side, both: pd.DataFrame, place: list[str],
     seeds = sorted(set.intersection(*(set(cell) for cell in counted)))
     if not seeds:
         raise UsageError(f"{first.name} and {second.name} must share a seed that all their cells have")
-    mean = evidence.difference(np.mean([[cell[seed] for seed in seeds] for cell in counted], axis=0))
+    mean = evidence.difference([np.mean([cell[seed] for cell in counted], axis=0) for seed in seeds])
     images = int(table["n"].iloc[0])
     unit = unit_of(both.iloc[0].to_dict())
     return Comparison(first.name, second.name, table, mean, len(counted), len(seeds), images, unit, left_out)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from restool.report.figures import STYLE
-from restool.report.groups import Group, span
+from restool.report.groups import Group, span, thinned
 from restool.report.lines import HEIGHT, LEGEND, SOURCE, WIDTH, line_styles, set_counts
 from restool.report.measures import ACCURACY, FLOPS, SPEED, Measure
 
@@ -29,7 +29,7 @@ Place = tuple[float, float, int]
 def draw_cost(group: Group) -> Figure | None:
     """A line for every protocol over its targets, a row of panels for every source; None where no target has FLOPs.
 
-    Points bear their sizes where there is room. The source itself is a star.
+    Points bear their sizes where there is room, a few of many sizes. The source itself is a star.
 
     Args:
         group: of `restool.report.measure_frame.with_values` for `COSTS`.
@@ -58,7 +58,7 @@ def draw_cost(group: Group) -> Figure | None:
         figure.suptitle(told, x=0.01, ha="left", fontsize=9.5, parse_math=False)
         figure.draw_without_rendering()  # the panels have their places from now on
         for ax, points in zip(panels.flat, places, strict=True):
-            _label(ax, points)
+            _label(ax, points, thinned(group.targets))
     return figure
 
 
@@ -85,11 +85,11 @@ def _draw_panel(ax: Axes, group: Group, source: int, cost: Measure, styles: dict
     return [(row[value], row[accuracy], row["target"]) for row in cells.to_dict("records")]
 
 
-def _label(ax: Axes, places: Sequence[Place]) -> None:
-    """Write the size above every point, or else below it, the highest first; where there is no room, nowhere."""
+def _label(ax: Axes, places: Sequence[Place], sizes: Sequence[int]) -> None:
+    """Write the size, if it is one of these, above every point, or else below it, if there is room; highest first."""
     marked = [(at, ax.transData.transform(at[:2]) * 72 / ax.figure.dpi) for at in sorted(places, key=lambda at: -at[1])]
     taken = [(x, y, LABEL / 2, LABEL / 2) for _, (x, y) in marked]
-    for (x, y, size), (left, bottom) in marked:
+    for (x, y, size), (left, bottom) in [mark for mark in marked if mark[0][2] in sizes]:
         box = LETTER * len(str(size)), LABEL + 1.0
         for shift in (OFFSET + LABEL / 2, -OFFSET - LABEL / 2):
             if any(

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from restool.files import write_files
 from restool.report.cost import COSTS, draw_cost
 from restool.report.curve import curves
 from restool.report.figures import as_files
 from restool.report.frame import read_records, summarise
-from restool.report.groups import split
-from restool.report.heatmap import draw
+from restool.report.groups import MANY, Group, split
+from restool.report.heatmap import draw, draw_all
 from restool.report.lines import draw_lines
 from restool.report.measure_frame import with_values
 from restool.report.measure_report import KINDS, measure_files
@@ -46,15 +48,22 @@ def make_report(out: Path) -> FolderReport:
     groups = with_values(with_mixed(split(summary, *beside), records), records, COSTS)
     texts = {"table.md": markdown(groups), "table.csv": csv(summary), "table.tex": latex(groups)}
     texts |= {name: csv(frame) for name, frame in zip(BESIDE, beside, strict=True) if len(frame)}
-    drawn = [{"heatmap": draw(group), "lines": draw_lines(group), "cost": draw_cost(group)} for group in groups]
-    figures = [{kind: figure for kind, figure in each.items() if figure is not None} for each in drawn]
-    own = chapter(out, records, groups, figures)
+    together = draw_all(groups) if len(groups) > MANY else None
+    figures = [_figures(group) if len(groups) <= MANY else {} for group in groups]
+    own = chapter(out, records, groups, figures, together)
     texts[PAGE] = page([own])
     files = {name: text.encode() for name, text in texts.items()}
+    files |= {} if together is None else as_files("heatmap", together)
     for group, each in zip(groups, figures, strict=True):
         for kind, figure in each.items():
             files |= as_files(kind if len(groups) == 1 else f"{kind}-{group.slug}", figure)
     return FolderReport(out, files, own)
+
+
+def _figures(group: Group) -> dict[str, Figure]:
+    """Those that a group has, by their kinds."""
+    drawn = {"heatmap": draw(group), "lines": draw_lines(group), "cost": draw_cost(group)}
+    return {kind: figure for kind, figure in drawn.items() if figure is not None}
 
 
 def write_measure(out: Path, measure: Measure) -> list[Path]:

@@ -1,9 +1,11 @@
 """A summary cut into groups of equal settings, with the words that tables and figures share."""
 
+import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -11,8 +13,15 @@ from restool.evidence import SIGNIFICANT
 from restool.recipe import LATER
 from restool.report.frame import setting_columns
 
+T = TypeVar("T")
 Row = Mapping[Any, Any]
 """A row of a summary, by its columns."""
+PLACES = ["source", "target"]
+"""The sizes of a cell; two results are compared where both are equal, unless a condition names them."""
+MOST, FEW = 25, 10
+"""Of more sizes than the first number, a table has about the second."""
+MANY = 16
+"""More settings than that have one figure together, and a list of their numbers."""
 NAMED = ["model", "dataset", "alias_penalty", "epochs", "limit"]
 """Every heading tells these settings; the others are in the heading only where groups differ in them."""
 
@@ -42,11 +51,11 @@ class Group:
     consistency: pd.DataFrame
     mixed: str = ""
 
-    @property
+    @cached_property
     def targets(self) -> list[int]:
         return sorted(set(self.cells["target"]))
 
-    @property
+    @cached_property
     def unit(self) -> str:
         """What its sizes count."""
         return unit_of((self.cells if len(self.cells) else self.sources).iloc[0].to_dict())
@@ -56,10 +65,40 @@ class Group:
         """What is tested: image or sequence."""
         return noun_of(self.unit)
 
+    @cached_property
+    def thinned(self) -> "Group":
+        """With a few of its sources and targets where there are too many for a table that a person reads, or itself."""
+        cells = self.cells
+        for name in PLACES:
+            cells = cells[cells[name].isin(thinned(sorted(set(cells[name]))))]
+        if len(cells) == len(self.cells):
+            return self
+        return replace(self, cells=cells, sources=self.sources[self.sources["source"].isin(cells["source"])])
+
+    @property
+    def left_out(self) -> str:
+        """A sentence on how many sizes `thinned` has, or nothing."""
+        counts = [(len(set(each.cells[name])) for each in (self.thinned, self)) for name in PLACES]
+        told = [
+            f"{some} of {every} {name}s" for name, (some, every) in zip(PLACES, counts, strict=True) if some < every
+        ]
+        return f" Shown are {' and '.join(told)}; the CSV file has all." if told else ""
+
     def at_source(self, source: int) -> Row | None:
         """The row of the models trained at `source`, over all their seeds, or None without a record."""
-        rows = self.sources[self.sources["source"] == source]
-        return None if rows.empty else rows.iloc[0].to_dict()
+        return self._own.get(source)
+
+    @cached_property
+    def _own(self) -> dict[int, Row]:
+        rows: dict[int, Row] = {}
+        for row in self.sources.to_dict("records"):
+            rows.setdefault(row["source"], row)
+        return rows
+
+
+def thinned(values: Sequence[T]) -> Sequence[T]:
+    """About `FEW` of more than `MOST` values, evenly spread from the first one on; fewer stay as they are."""
+    return values[:: math.ceil(len(values) / FEW)] if len(values) > MOST else values
 
 
 def split(summary: pd.DataFrame, curves: pd.DataFrame, consistency: pd.DataFrame | None = None) -> list[Group]:

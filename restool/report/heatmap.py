@@ -1,6 +1,7 @@
 """Heat maps of transfer: what is lost at a target, before fine-tuning and after it, on one scale."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.colors import FuncNorm
@@ -8,8 +9,10 @@ from matplotlib.figure import Figure
 
 from restool.report.groups import Group, Row, is_significant, points
 from restool.report.maps import Scale, Section, by_tuning, compose, section, told_sources, unmeasured
+from restool.report.overview import ROWS, overview
 
-TITLES = ("Zero-shot: accuracy at the target minus accuracy at the source", "After fine-tuning at the target")
+DIFFERENCE = "accuracy at the target minus accuracy at the source"
+TITLES = (f"Zero-shot: {DIFFERENCE}", "After fine-tuning at the target")
 
 
 def draw(group: Group) -> Figure | None:
@@ -24,7 +27,16 @@ def draw(group: Group) -> Figure | None:
     if not sections:
         return None
     subtitle = told_sources(group, _accuracy, "accuracy")
-    return compose(group, sections, _scale(sections), subtitle, _legend(sections))
+    return compose(group.heading, sections, _scale(sections), subtitle, _legend(sections))
+
+
+def draw_all(groups: Sequence[Group]) -> Figure | None:
+    """One heat map of many groups, or None where they have no cell to show; see `restool.report.overview`."""
+    sections = overview(groups, "difference_points", _text)
+    if not sections:
+        return None
+    subtitle = f"{DIFFERENCE.capitalize()}; {ROWS}"
+    return compose(f"{len(groups)} settings", sections, _scale(sections), subtitle, _legend(sections))
 
 
 def _legend(sections: list[Section]) -> str:

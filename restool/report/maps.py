@@ -11,19 +11,17 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from restool.report.figures import STYLE
-from restool.report.groups import Group, Row, span
+from restool.report.groups import FEW, MOST, Group, Row, span
 
-CELL, SMALL_CELL = (0.62, 0.36), (0.08, 0.08)
-"""Width and height of a cell, for which axes are placed by hand. All lengths are in inches."""
-MOST = 25
-"""With more rows or columns than that, cells are small and hold no number, and not every one has a tick."""
-TICKED = 10
-"""A dense panel has about so many ticks along an axis."""
+CELL, EMPTY, SMALL, LONGEST = (0.62, 0.36), 0.3, 0.08, 16.0
+"""Width and height of a cell, for which axes are placed by hand; its width without a number; and its side along an axis
+of more than `restool.report.groups.MOST`, which is no longer than the last. All lengths are in inches."""
 AXIS, LETTER = "target resolution", 0.08
 """The name of the axis below every panel, and about how wide a letter of it or of a title is."""
 PAGE, GAP = 8.5, 0.3
@@ -37,13 +35,14 @@ LINE = 0.22
 class Section:
     """Panels by their titles: values, NaN where nothing was measured, and what their cells say.
 
-    `unit` is what sizes count.
+    `unit` is what sizes count, and `rows` what the rows of a titled panel are.
     """
 
     title: str
     panels: dict[str, pd.DataFrame]
     texts: dict[str, pd.DataFrame]
     unit: str
+    rows: str = "source"
 
     @property
     def dense(self) -> bool:
@@ -53,7 +52,9 @@ class Section:
     @property
     def cell(self) -> tuple[float, float]:
         """Width and height of a cell."""
-        return SMALL_CELL if self.dense else CELL
+        rows, columns = next(iter(self.panels.values())).shape
+        usual = EMPTY if self.dense else CELL[0]
+        return _side(columns, usual), _side(rows, CELL[1])
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,14 +102,14 @@ class Scale:
     label: str
 
 
-def compose(group: Group, sections: Sequence[Section], scale: Scale, subtitle: str, legend: str) -> Figure:
-    """The figure of a group: its heading and a line below, the sections, the bar of the scale, and a legend."""
+def compose(heading: str, sections: Sequence[Section], scale: Scale, subtitle: str, legend: str) -> Figure:
+    """A figure: its heading and a line below, the sections, the bar of the scale, and a legend."""
     width = max(5.0, *(section.width for section in sections))
-    heading, explained = textwrap.wrap(group.heading, int(width * 11)), textwrap.wrap(legend, int(width * 15))
-    height = LINE * (len(heading) + len(explained) + 2) + sum(section.height for section in sections) + BAR
+    lines, explained = textwrap.wrap(heading, int(width * 11)), textwrap.wrap(legend, int(width * 15))
+    height = LINE * (len(lines) + len(explained) + 2) + sum(section.height for section in sections) + BAR
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=(width, height))
-        top = _write(figure, height, heading, size=12, weight="bold")
+        top = _write(figure, height, lines, size=12, weight="bold")
         top = _write(figure, top, [subtitle], size=9.5)
         for section in sections:
             _draw_section(figure, section, scale, top - LINE / 2)
@@ -190,6 +191,11 @@ def _place(figure: Figure, left: float, top: float, width: float, height: float)
     )
 
 
+def _side(count: int, usual: float) -> float:
+    """Of one of so many cells along an axis."""
+    return min(SMALL, LONGEST / count) if count > MOST else usual
+
+
 def _draw_section(figure: Figure, section: Section, scale: Scale, top: float) -> None:
     _write(figure, top, [section.title], size=10)
     top -= TITLE
@@ -203,7 +209,7 @@ def _draw_section(figure: Figure, section: Section, scale: Scale, top: float) ->
         if index + columns >= len(section.panels):
             ax.set_xlabel(AXIS)
         if column == 0:
-            ax.set_ylabel("source" if title else "")
+            ax.set_ylabel(section.rows if title else "")
         else:
             ax.set_yticks([])
 
@@ -220,16 +226,24 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame | None, scale
         cbar=False,
         linewidths=0 if texts is None else 1.5,
         linecolor="white",
-        xticklabels=names,
-        yticklabels=list(table.index),
+        xticklabels=False if texts is None else names,
+        yticklabels=False if texts is None else list(table.index),
+        rasterized=texts is None,
     )
     if texts is None:
-        for axis, labels in ((ax.xaxis, names), (ax.yaxis, list(table.index))):
-            shown = range(0, len(labels), math.ceil(len(labels) / TICKED))
-            axis.set_ticks([place + 0.5 for place in shown], [labels[place] for place in shown])
+        width = LETTER * max(map(len, names)) + 0.1
+        _set_ticks(ax.xaxis, names, math.ceil(width / _side(len(names), EMPTY)))
+        _set_ticks(ax.yaxis, list(table.index), 1)
     ax.set_facecolor("0.93")
     ax.set(xlabel="", ylabel="")
     ax.tick_params(length=0, labelrotation=0)
+
+
+def _set_ticks(axis: Axis, names: list[str], least: int) -> None:
+    """Name every cell along an axis, or a few of too many; so many cells apart or more."""
+    step = max(least, math.ceil(len(names) / FEW) if len(names) > MOST else 1)
+    shown = range(0, len(names), step)
+    axis.set_ticks([place + 0.5 for place in shown], [names[place] for place in shown])
 
 
 def _draw_bar(ax: Axes, scale: Scale) -> None:

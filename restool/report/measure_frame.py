@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from restool import evidence
 from restool.report.columns import spelt
@@ -31,16 +32,14 @@ def measured(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
         usual = devices[values.notna()].groupby(_settings(frame)).agg(lambda each: Counter(each).most_common(1)[0][0])
         values = values.where(devices == _settings(frame).map(usual))
     cell = frame.groupby(keys, dropna=False, sort=False).ngroup()
+    numbers, counts, known = values.to_numpy(), frame["n"].to_numpy(), values.notna().to_numpy()
     rows = []
-    for places in frame.groupby(cell).indices.values():
-        told = values.iloc[places].dropna()
-        row = {"seeds": len(told), "n": frame["n"].iloc[places[0]]} | dict.fromkeys(measure.columns, np.nan)
-        row |= (
-            spelt(measure.name, measure.unit, _mean(told, 1 if measure.unit == "percent" else np.inf))
-            if len(told)
-            else {}
-        )
-        rows.append(row | ({"device": devices[told.index[0]] if len(told) else None} if measure.of_machine else {}))
+    for places in map(np.asarray, frame.groupby(cell).indices.values()):
+        told = places[known[places]]
+        row = {"seeds": len(told), "n": counts[places[0]]} | dict.fromkeys(measure.columns, np.nan)
+        if len(told):
+            row |= spelt(measure.name, measure.unit, _mean(numbers[told], 1 if measure.unit == "percent" else np.inf))
+        rows.append(row | ({"device": devices.iloc[told[0]] if len(told) else None} if measure.of_machine else {}))
     return pd.concat([frame[~cell.duplicated()].reset_index(drop=True)[keys], pd.DataFrame(rows)], axis=1)
 
 
@@ -78,8 +77,8 @@ def _settings(frame: pd.DataFrame) -> pd.Series:
     return frame.groupby(setting_columns(frame), dropna=False, sort=False).ngroup()
 
 
-def _mean(values: pd.Series, most: float) -> evidence.Estimate:
+def _mean(values: NDArray[np.float64], most: float) -> evidence.Estimate:
     """Over seeds, of values from 0 to the most there can be; one seed has no interval."""
-    found = evidence.mean(values.to_numpy()[:, None])
+    found = evidence.mean(values[:, None])
     ends = (max(found.low, 0), min(found.high, most)) if len(values) > 1 else (np.nan, np.nan)
     return replace(found, low=ends[0], high=ends[1])

@@ -1,5 +1,7 @@
 """Heat maps of a measure: its values, darker where they are better, before fine-tuning and after it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
@@ -7,6 +9,7 @@ from matplotlib.figure import Figure
 from restool.report.groups import Group, Row
 from restool.report.maps import Scale, Section, by_tuning, compose, section, told_sources, unmeasured
 from restool.report.measures import Measure
+from restool.report.overview import ROWS, overview
 
 
 def draw_map(group: Group, measure: Measure) -> Figure | None:
@@ -28,8 +31,24 @@ def draw_map(group: Group, measure: Measure) -> Figure | None:
     if not sections:
         return None
     return compose(
-        group, sections, _scale(sections, measure), told_sources(group, told, "value"), " ".join(unmeasured(sections))
+        group.heading,
+        sections,
+        _scale(sections, measure),
+        told_sources(group, told, "value"),
+        " ".join(unmeasured(sections)),
     )
+
+
+def draw_all_maps(groups: Sequence[Group], measure: Measure) -> Figure | None:
+    """One map of many groups, or None where no target has the measure; see `restool.report.overview`."""
+    value = measure.columns[0]
+    sections = overview(groups, value, lambda row: measure.told(row[value]))
+    if not sections:
+        return None
+    title = measure.label(groups[0].noun)
+    subtitle = f"{title[0].upper()}{title[1:]}; {ROWS}"
+    legend = " ".join(unmeasured(sections))
+    return compose(f"{len(groups)} settings", sections, _scale(sections, measure), subtitle, legend)
 
 
 def _scale(sections: list[Section], measure: Measure) -> Scale:

@@ -7,12 +7,12 @@ from restool.errors import MissingDataError
 from restool.report.curve import curves
 from restool.report.figures import as_files
 from restool.report.frame import read_records, summarise
-from restool.report.groups import Group, Row, span, split
+from restool.report.groups import MANY, Group, Row, span, split
 from restool.report.lines import draw_lines
 from restool.report.measure_frame import measured, with_measure
-from restool.report.measure_map import draw_map
+from restool.report.measure_map import draw_all_maps, draw_map
 from restool.report.measures import Measure
-from restool.report.tables import aligned, csv, grid, literal
+from restool.report.tables import aligned, csv, grid, index, literal, numbered
 
 KINDS = ("heatmap", "lines")
 
@@ -30,7 +30,9 @@ def measure_files(out: Path, measure: Measure) -> dict[str, bytes]:
     groups = with_measure(split(summarise(records), curves(records)), records, measure)
     texts = {"table.md": markdown(groups, measure), "table.csv": csv(found)}
     files = {name: text.encode() for name, text in texts.items()}
-    for group in groups:
+    if len(groups) > MANY and (together := draw_all_maps(groups, measure)) is not None:
+        files |= as_files(KINDS[0], together)
+    for group in groups if len(groups) <= MANY else ():
         slug = "" if len(groups) == 1 else f"-{group.slug}"
         figures = zip(KINDS, (draw_map(group, measure), draw_lines(group, measure)), strict=True)
         for kind, figure in figures:
@@ -41,9 +43,9 @@ def measure_files(out: Path, measure: Measure) -> dict[str, bytes]:
 def markdown(groups: Sequence[Group], measure: Measure) -> str:
     """One section per group: a row per source and protocol, a column per target resolution."""
     title = measure.label(groups[0].noun)
-    sections = [f"# {title[0].upper()}{title[1:]}"]
-    for group in groups:
-        sections += [f"## {literal(group.heading)}", literal(caption(group, measure))]
+    sections = [f"# {title[0].upper()}{title[1:]}", *index(groups)]
+    for heading, group in zip(numbered(groups), groups, strict=True):
+        sections += [f"## {heading}", literal(caption(group, measure))]
         sections += [aligned(rows(group, measure))] if group.targets else []
     return "\n\n".join(sections) + "\n"
 
@@ -56,7 +58,7 @@ def rows(group: Group, measure: Measure) -> list[list[str]]:
         value, low, high = (row[name] for name in columns)
         return measure.told(value) + (f" ({measure.told(low)} to {measure.told(high)})" if low < high else "")
 
-    return grid(group, "at the source", told, told)
+    return grid(group.thinned, "at the source", told, told)
 
 
 def caption(group: Group, measure: Measure) -> str:
@@ -73,5 +75,5 @@ def caption(group: Group, measure: Measure) -> str:
         text += f" Measured on {shown['device'].iloc[0] or 'an unnamed device'}."
     if shown["seeds"].max() > 1:
         text += " In brackets Student's 95 % interval over seeds."
-    text += " Blank: not measured." if group.targets else ""
+    text += f" Blank: not measured.{group.left_out}" if group.targets else ""
     return f"{text} Settings: {group.settings}." if group.settings else text

@@ -23,6 +23,7 @@ FIGURES = {
     "cost": "Accuracy in percent against the operations and the speed of every target size, to choose one by",
 }
 """What the figures of a group show, in words."""
+TOGETHER = f"{FIGURES['heatmap']}, a row for every setting under its number in the list above"
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Chapter:
-    """What the page says of a folder."""
+    """What the page says of a folder: figures of all of it, and its parts."""
 
     name: str
+    figures: list[Picture]
     sections: list[Section]
 
 
@@ -70,7 +72,9 @@ def page(chapters: list[Chapter]) -> str:
     return template.render(chapters=chapters)
 
 
-def chapter(out: Path, records: pd.DataFrame, groups: list[Group], figures: list[dict[str, Figure]]) -> Chapter:
+def chapter(
+    out: Path, records: pd.DataFrame, groups: list[Group], figures: list[dict[str, Figure]], together: Figure | None
+) -> Chapter:
     """What the page says of a folder: every group of equal settings, every diagnosis, and where all that comes from.
 
     Args:
@@ -78,6 +82,7 @@ def chapter(out: Path, records: pd.DataFrame, groups: list[Group], figures: list
         records: what `restool.report.read_records` gives.
         groups: of them.
         figures: of every group, those of `FIGURES` that it has.
+        together: of all groups, or None.
 
     Raises:
         UsageError: a diagnosis is damaged.
@@ -86,7 +91,14 @@ def chapter(out: Path, records: pd.DataFrame, groups: list[Group], figures: list
     sections = [_section(*each) for each in zip(groups, figures, parts, strict=True)]
     sections += [_diagnosis(found) for found in read_diagnoses(out)]
     machines = Table("", "", provenance.machines(records), 2)
-    return Chapter(out.name, [*sections, Section("Provenance", "", [], [machines], [])])
+    pictures = [] if together is None else [Picture(TOGETHER, _svg(together), [_all_curves(groups)])]
+    return Chapter(out.name, pictures, [*sections, Section("Provenance", "", [], [machines], [])])
+
+
+def _all_curves(groups: list[Group]) -> Table:
+    """The curves of many groups under their numbers."""
+    numbered = [group.curves.assign(setting=str(number)) for number, group in enumerate(groups, start=1)]
+    return Table("", CURVES, curve_rows(pd.concat(numbered), ["setting"]), 3)
 
 
 def _section(group: Group, figures: dict[str, Figure], records: pd.DataFrame) -> Section:
@@ -143,6 +155,7 @@ def _svg(figure: Figure) -> Markup:
 
 def _numbers(group: Group, kind: str) -> Table:
     """What a figure shows, one row per cell, with the ends of the interval."""
+    group = group.thinned
     if kind == "cost":
         return Table("", "", cost_rows(group), 2)
     column, unit = ("difference", "points") if kind == "heatmap" else ("accuracy", "percent")

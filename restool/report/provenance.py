@@ -11,7 +11,7 @@ import pandas as pd
 
 from restool.recipe import DEFAULTS
 from restool.report.frame import setting_columns
-from restool.report.groups import Group, span, unit_of, with_labels
+from restool.report.groups import PLACES, Group, span, thinned, unit_of, with_labels
 
 OWN_OPTIONS = {"model", "dataset", "data", "limit", "epochs", "train_sizes", "unit"}
 """Settings that are not typed as an option of their name, or not always."""
@@ -162,6 +162,8 @@ SECONDS = (
 def seconds(part: pd.DataFrame) -> list[list[str]]:
     """The time of tests under a header: a row per device, source and protocol; empty where no record tells one.
 
+    Of too many sources and targets it has a few.
+
     Args:
         part: one of `of_settings`.
     """
@@ -171,6 +173,8 @@ def seconds(part: pd.DataFrame) -> list[list[str]]:
     timed = timed.dropna(subset="taken")
     if timed.empty:
         return []
+    for name in PLACES:
+        timed = timed[timed[name].isin(thinned(sorted(set(timed[name]))))]
     targets, unit = sorted(set(timed["target"])), unit_of(timed.iloc[0].to_dict())
     table = [["device", "source", "protocol", *(f"{target} {unit}" for target in targets)]]
     for (device, source, label), rows in timed.groupby(["device", "source", "label"], sort=False):

@@ -7,8 +7,8 @@ import pandas as pd
 
 from restool.evidence import SIGNIFICANT
 from restool.report.columns import names
-from restool.report.comparison import PLACES, Comparison
-from restool.report.groups import Group, Row, accuracy, judged, plural, points, span, told_p, unit_of
+from restool.report.comparison import Comparison
+from restool.report.groups import MANY, PLACES, Group, Row, accuracy, judged, plural, points, span, told_p, unit_of
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -27,9 +27,9 @@ def csv(summary: pd.DataFrame) -> str:
 
 def markdown(groups: Sequence[Group]) -> str:
     """One section per group: a row per source and protocol, a column per target resolution."""
-    sections = ["# Accuracy at resolutions the model was not trained at"]
-    for group in groups:
-        sections += [f"## {literal(group.heading)}", literal(caption(group))]
+    sections = ["# Accuracy at resolutions the model was not trained at", *index(groups)]
+    for heading, group in zip(numbered(groups), groups, strict=True):
+        sections += [f"## {heading}", literal(caption(group))]
         if group.targets:
             sections.append(aligned(rows(group)))
         if (group.curves["targets"] > 1).any():
@@ -37,6 +37,17 @@ def markdown(groups: Sequence[Group]) -> str:
         if len(group.consistency):
             sections += [CONSISTENCY.format(noun=group.noun), aligned(consistency_rows(group.consistency))]
     return "\n\n".join(sections) + "\n"
+
+
+def numbered(groups: Sequence[Group]) -> list[str]:
+    """Headings in Markdown, those of many groups with their numbers."""
+    told = [literal(group.heading) for group in groups]
+    return [f"{number}. {heading}" for number, heading in enumerate(told, start=1)] if len(groups) > MANY else told
+
+
+def index(groups: Sequence[Group]) -> list[str]:
+    """The list of many groups that stands before them, or nothing."""
+    return ["\n".join(numbered(groups))] if len(groups) > MANY else []
 
 
 def literal(text: str) -> str:
@@ -51,7 +62,7 @@ def latex(groups: Sequence[Group]) -> str:
 
 def rows(group: Group) -> list[list[str]]:
     """Header and body as text: accuracy in percent, in brackets the difference in points, each with its interval."""
-    return grid(group, "source accuracy", accuracy, _cell)
+    return grid(group.thinned, "source accuracy", accuracy, _cell)
 
 
 def grid(group: Group, heading: str, own: Callable[[Row], str], cell: Callable[[Row], str]) -> list[list[str]]:
@@ -64,18 +75,19 @@ def grid(group: Group, heading: str, own: Callable[[Row], str], cell: Callable[[
         cell: what is said of a cell.
     """
     table = [["source", "protocol", heading, *(f"{target} {group.unit}" for target in group.targets)]]
-    compares = bool((group.cells["finetune_epochs"] > 0).any())
-    for _, cells in group.cells.groupby(["source", "finetune_epochs", "label"], sort=False):
-        by_target = {row["target"]: row for row in cells.to_dict("records")}
-        source, epochs, protocol = cells[["source", "finetune_epochs", "label"]].iloc[0]
+    lines: dict[tuple[int, int, str], dict[int, Row]] = {}
+    for row in group.cells.to_dict("records"):
+        lines.setdefault((row["source"], row["finetune_epochs"], row["label"]), {})[row["target"]] = row
+    compares = any(epochs > 0 for _, epochs, _ in lines)
+    for (source, epochs, protocol), by_target in lines.items():
         if compares:
             protocol = f"{'after' if epochs else 'before'} fine-tuning ({protocol})"
         at_source = group.at_source(source)
         line = [f"{source} {group.unit}", protocol, "" if at_source is None else own(at_source)]
-        seeds = cells["seeds"].max() if at_source is None else at_source["seeds"]
+        seeds = max(row["seeds"] for row in by_target.values()) if at_source is None else at_source["seeds"]
         for target in group.targets:
-            row = by_target.get(target)
-            line.append("" if row is None else cell(row) + fewer(row, seeds))
+            found = by_target.get(target)
+            line.append("" if found is None else cell(found) + fewer(found, seeds))
         table.append(line)
     return table
 
@@ -115,7 +127,7 @@ def caption(group: Group) -> str:
         text += f": {', '.join(at_source)}. No other resolution has been measured yet"
     text += f". {INTERVAL.format(noun=group.noun)}"
     if group.targets:
-        text += f" {MARK} Blank: not measured."
+        text += f" {MARK} Blank: not measured.{group.left_out}"
     text += f" {group.mixed}." if group.mixed else ""
     return f"{text} Settings: {group.settings}." if group.settings else text
 

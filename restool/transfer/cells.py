@@ -1,7 +1,8 @@
 """The cells of a grid: each is decided by its fields alone, and its key is a hash of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,8 @@ class SourceRun:
         """What a size counts."""
         return "px" if self.resample is None else "steps"
 
-    @property
-    def fields(self) -> dict[str, Any]:
+    @cached_property
+    def fields(self) -> Mapping[str, Any]:
         """Everything that decides the weights, flat, as a record stores it."""
         recipe = self.recipe.identity
         return {
@@ -79,7 +80,7 @@ class SourceRun:
             **{name: list(value) if isinstance(value, tuple) else value for name, value in self.shown},
         }
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Names the checkpoint."""
         return key_of(self.fields)
@@ -127,7 +128,7 @@ class Cell:
         in_training = WHOLE.like(dict(self.run.shown))
         return {f"test_{name}": value for name, value in self.view.fields(in_training).items()}
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Names the record, and the checkpoint of a fine-tuned model."""
         return key_of(self.fields)

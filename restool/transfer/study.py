@@ -77,7 +77,8 @@ class Study:
 
     def missing(self) -> list[Cell]:
         """Cells without a record, or without logits that are to be kept."""
-        return [cell for cell in self.cells if not self._is_done(cell)]
+        done = self.folder.finished(with_logits=self.keep_logits)
+        return [cell for cell in self.cells if cell.key not in done]
 
     def run(self) -> None:
         """Run the missing cells; those another process holds are waited for, those that fail are kept in `failed`."""
@@ -87,12 +88,13 @@ class Study:
     def train(self) -> list[SourceRun]:
         """Train the source models alone, and return those whose training failed."""
         runs = self.runs
+        places = {run: number for number, run in enumerate(runs, start=1)}
         failed: list[SourceRun] = []
 
         def train_free(left: Sequence[SourceRun]) -> list[SourceRun]:
             busy = []
             for run in left:
-                self.progress.at(runs.index(run) + 1, len(runs))
+                self.progress.at(places[run], len(runs))
                 try:
                     self.trainer.source(run)
                 except BusyError:

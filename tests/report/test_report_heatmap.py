@@ -229,7 +229,7 @@ def test_a_matrix_of_many_sizes_is_an_image_with_ticks(tmp_path, write):
     [figure] = figures(tmp_path)
     ax = next(ax for ax in figure.axes if ax.get_title() == "requery")
     assert len(ax.texts) == 0
-    assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["8 px", "11 px"]
+    assert [label.get_text() for label in ax.get_xticklabels()][:2] == ["8 px", "15 px"]
     assert [label.get_text() for label in ax.get_yticklabels()][:2] == ["8 px (90.0 %)", "11 px (90.0 %)"]
     [mesh] = [mesh for mesh in ax.collections if isinstance(mesh, QuadMesh)]
     values = np.ma.filled(mesh.get_array(), np.nan).reshape(30, 30)

@@ -71,7 +71,7 @@ def test_a_model_that_comes_trained_is_evaluated_at_once_and_needs_its_file_no_m
     assert bits(found["source"]) == correct_by_hand(model, lab.dataset, 8, lab.dataset.mean, lab.dataset.std)
     (checkpoint,) = (out / "checkpoints").iterdir()
     file.unlink()
-    copied, stored = load_model(checkpoint)
+    copied, stored = load_model(checkpoint, model=OWN)
     rows = evaluate_model(copied, stored.spec, lab.dataset, [12], protocols=["resize"], device=torch.device("cpu"))
     assert [row["accuracy_percent"] / 100 for row in rows] == [
         pytest.approx(found[name]["result"]["accuracy"]) for name in ("source", "resize")
@@ -87,7 +87,7 @@ def test_fine_tuning_starts_from_the_file_and_its_checkpoint_needs_it_no_more(la
     (tuned,) = [cell for cell in cells if cell.protocol == "finetune"]
     state = torch.load(file)["state_dict"]
     file.unlink()
-    stored = load_model(out / "checkpoints" / f"{tuned.key}.safetensors")[0].state_dict()
+    stored = load_model(out / "checkpoints" / f"{tuned.key}.safetensors", model=OWN)[0].state_dict()
     for key, value in state.items():  # at a rate of next to nothing
         torch.testing.assert_close(stored[key], value, rtol=0, atol=1e-6)
 
