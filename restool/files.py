@@ -20,7 +20,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk does not say what it has no room for
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a full disk does not say what it has no room for
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import sys
+from contextlib import nullcontext
 
 import pytest
 
@@ -46,6 +47,7 @@ def test_the_list_is_printed_before_the_time_is_measured(restool, here, study_op
         return Price(100.0, 130.0, 170.0)
 
     monkeypatch.setattr("restool.transfer.estimate_seconds", estimate)
+    monkeypatch.setattr("restool.cli.dry_run.models_print_on_stderr", nullcontext)  # to see the stream of results
     answer = restool("sweep", *study_options, "--dry-run")
     assert len(seen[0].splitlines()) == 6
     assert seen[0].endswith("\n0 of 5 cells are done")

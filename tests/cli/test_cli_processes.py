@@ -24,10 +24,10 @@ LOGGED = """
 from restool.cli import main
 from restool.records import ResultsFolder
 write = ResultsFolder.write_record
-def logged(self, key, *rest):
+def logged(self, key, *rest, **more):
     with open(LOG, "a") as log:
         log.write(key + "\\n")
-    write(self, key, *rest)
+    write(self, key, *rest, **more)
 ResultsFolder.write_record = logged
 main()
 """

@@ -153,7 +153,7 @@ def test_report_is_a_pure_function_of_cells_and_results(study, tmp_path_factory)
     (other / "records").mkdir()
     for number, path in enumerate(sorted((study / "records").iterdir(), reverse=True)):
         record = json.loads(path.read_text())
-        record |= {"timing": {"train_seconds": number}, "environment": {"device": f"cuda:{number}"}}
+        record |= {"timing": {"train_seconds": number}, "environment": {"device": "cuda:7", "host": f"node{number}"}}
         record["cell"] = dict(sorted(record["cell"].items(), reverse=True))
         (other / "records" / path.name).write_text(json.dumps(record, indent=2))
     pages = first.pop("report.html"), (again := contents(other)).pop("report.html")

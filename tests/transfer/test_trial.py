@@ -138,7 +138,7 @@ def test_tied_weights_come_back_tied(tmp_path):
     spec = ModelSpec("trialnets:tied", 5, 3, 8)
     model = spec.build().eval()
     save_checkpoint(tmp_path / "a.safetensors", Checkpoint(spec=spec, model=model.state_dict()))
-    copied, _ = load_model(tmp_path / "a.safetensors")
+    copied, _ = load_model(tmp_path / "a.safetensors", model=spec.name)
     assert copied[1].first.weight is copied[1].again.weight
     assert torch.equal(copied[1].first.weight, model[1].first.weight)
 
