@@ -8,6 +8,8 @@ from restool.report.groups import Group, Row, thinned
 from restool.report.maps import Section
 
 ROWS = "rows are the settings by their numbers"
+LONGEST = 18
+"""Of a model's name a row shows so many letters."""
 
 
 def overview(groups: Sequence[Group], value: str, told: Callable[[Row], str]) -> list[Section]:
@@ -23,7 +25,7 @@ def overview(groups: Sequence[Group], value: str, told: Callable[[Row], str]) ->
         cells = group.cells.dropna(subset=value)
         if len(cells):
             text = [told(row) for row in cells.to_dict("records")]
-            numbered = cells[["source", "label", "target", value]].assign(number=number, text=text)
+            numbered = cells[["model", "source", "label", "target", value]].assign(number=number, text=text)
             parts.setdefault((str(cells["dataset"].iloc[0]), group.unit), []).append(numbered)
     return [_section(dataset, unit, pd.concat(cells), value) for (dataset, unit), cells in parts.items()]
 
@@ -32,14 +34,26 @@ def _section(dataset: str, unit: str, cells: pd.DataFrame, value: str) -> Sectio
     panels = dict(list(cells.groupby(["source", "label"], sort=False)))
     shown = {key: panels[key] for key in thinned(list(panels))}
     numbers, targets = sorted(set(cells["number"])), sorted(set(cells["target"]))
+    names = _names(cells)
 
     def tables(column: str) -> dict[str, pd.DataFrame]:
         return {
-            f"{label} from {source} {unit}": part.pivot(index="number", columns="target", values=column).reindex(
-                index=numbers, columns=targets
-            )
+            f"{label} from {source} {unit}": part.pivot(index="number", columns="target", values=column)
+            .reindex(index=numbers, columns=targets)
+            .rename(index=names)
             for (source, label), part in shown.items()
         }
 
     title = dataset if len(shown) == len(panels) else f"{dataset}: {len(shown)} of {len(panels)} sources and protocols"
     return Section(title, tables(value), tables("text"), unit, rows="setting")
+
+
+def _names(cells: pd.DataFrame) -> dict[int, str]:
+    """What rows are called by their numbers: by their models too, where these differ."""
+    models = dict(zip(cells["number"], cells["model"], strict=True))
+    if len(set(models.values())) == 1:
+        return {}
+    return {
+        number: f"{model if len(model) <= LONGEST else model[: LONGEST - 1] + '…'}  {number}"
+        for number, model in models.items()
+    }

@@ -75,6 +75,17 @@ def test_the_figure_has_a_row_for_every_setting_and_a_panel_for_every_protocol(t
     assert not texts or texts[2.5, 5.5] == f"\N{MINUS SIGN}{lost(5, 'requery', 32) / 10}"
 
 
+def test_rows_of_several_models_are_called_by_them_too(tmp_path, write):
+    models = [f"model-{letter}" for letter in "abcdefghijklmnop"[:MANY]] + ["torchvision:a_long_name"]
+    for place, model in enumerate(models):
+        write(tmp_path, 0.9, model=model)
+        write(tmp_path, (800 - 10 * place) / 1000, model=model, target=32, protocol="requery")
+    figure = draw_all(groups_of(tmp_path)[0])
+    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert shown == [*(f"{model}  {n}" for n, model in enumerate(models[:-1], 1)), f"torchvision:a_lon…  {len(models)}"]
+    assert panels(figure)["requery from 16 px"].ravel() == pytest.approx([-10 - place for place in range(len(models))])
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_the_report_of_many_settings_has_one_figure_and_lists_their_numbers_first(tmp_path, write):
     write_settings(tmp_path, write, MANY)
