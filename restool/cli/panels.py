@@ -23,7 +23,7 @@ from restool.arguments import Knob, knobs
 from restool.bench.harness.budget import Budget
 from restool.cli.images import Reading, Shown
 from restool.cli.option import option
-from restool.cli.parsing import number, whole_number
+from restool.cli.parsing import folder, number, whole_number
 from restool.cli.sizes import OneTestSize, TestSizes, TrainSizes
 from restool.recipe import RECIPES, Recipe
 
@@ -260,7 +260,10 @@ class Place(Reading):
     out: Annotated[
         Path,
         _running(
-            "--out", "Results folder: records, checkpoints, tables, heat maps. What it has is not done again.", "DIR"
+            "--out",
+            "Results folder: records, checkpoints, tables, heat maps. What it has is not done again.",
+            "DIR",
+            parser=folder,
         ),
     ] = DEFAULT_OUT
     time_limit: Annotated[

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -84,11 +85,11 @@ def predictions(
 
 
 def calibration_images(dataset: Dataset, sizes: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:
-    """Batches of the first training images, without labels and augmentation."""
-    batches = Batches(dataset, "train", sizes, batch_size=EVALUATION_BATCH, device=device)
-    for index, (images, _) in enumerate(batches.epoch()):
-        if index * EVALUATION_BATCH >= RECALIBRATION_IMAGES:
-            return
+    """Batches of the first training images, as equal as they can be, without labels and augmentation."""
+    wanted = min(dataset.counts["train"], RECALIBRATION_IMAGES)
+    count = max(1, -(-wanted // EVALUATION_BATCH))
+    batches = Batches(dataset, "train", sizes, batch_size=max(1, -(-wanted // count)), device=device)
+    for images, _ in islice(batches.epoch(), count):
         yield images
 
 

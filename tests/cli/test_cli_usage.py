@@ -60,6 +60,7 @@ SWEEP = [
     (["--learning-rate", "fast"], r"invalid value for '--learning-rate': it takes a number, but got 'fast'"),
     (["--time-limit", "0"], r"--time-limit must be above 0 minutes, but is 0.0"),
     (["--time-limit", "nan"], r"--time-limit must be above 0 minutes, but is nan"),
+    (["--out", ""], r"invalid value for '--out': it takes a folder, but got nothing; \. is the working folder"),
     (["--device", "tpu"], r"invalid value for '--device': .*'tpu' is not one of 'auto', 'cpu', 'cuda'"),
     (["--limit"], r"option '--limit' requires an argument"),
     (

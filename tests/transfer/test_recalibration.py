@@ -7,8 +7,10 @@ import torch
 from movable import IMAGE_MODELS, images, trained
 from torch import nn
 
+from restool.data import Batches, load
 from restool.testing import assert_close
 from restool.transfer import applicable, resolve_protocol
+from restool.transfer.evaluate import calibration_images
 from restool.transfer.recalibration import recalibrate
 
 
@@ -17,7 +19,7 @@ def batch_norms(model: nn.Module) -> list[nn.Module]:
 
 
 def statistics_by_hooks(model: nn.Module, batches: list[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Averages over batches of the mean and the unbiased variance of what every batch norm receives."""
+    """Averages over batches, by their images, of mean and unbiased variance of what every batch norm receives."""
     model, received = copy.deepcopy(model).eval(), []
     for norm in batch_norms(model):
         norm.train()
@@ -26,12 +28,17 @@ def statistics_by_hooks(model: nn.Module, batches: list[torch.Tensor]) -> list[t
         model(batch)
     norms = len(batch_norms(model))
     seen = [received[index::norms] for index in range(norms)]
-    return [(torch.stack([x.mean(1) for x in xs]).mean(0), torch.stack([x.var(1) for x in xs]).mean(0)) for xs in seen]
+    share = torch.tensor([len(batch) for batch in batches]) / sum(len(batch) for batch in batches)
+
+    def average(values: list[torch.Tensor]) -> torch.Tensor:
+        return share @ torch.stack(values)
+
+    return [(average([x.mean(1) for x in xs]), average([x.var(1) for x in xs])) for xs in seen]
 
 
 @pytest.mark.parametrize("name", [name for name in IMAGE_MODELS if name != "dcn"])  # which has group norms
 @torch.no_grad()
-def test_recalibrated_statistics_are_the_mean_over_batches_and_nothing_else_changes(name):
+def test_recalibrated_statistics_weigh_every_image_alike_and_nothing_else_changes(name):
     model = trained(name)
     for norm in batch_norms(model):
         norm.momentum = 0.03
@@ -66,3 +73,16 @@ def test_a_composite_recalibrates_what_its_first_part_made():
 def test_recalibration_without_images_is_rejected():
     with pytest.raises(ValueError, match="^calibration must hold at least one batch of images$"):
         resolve_protocol("bn-recalibrate").apply(trained("flexnet[3,4]"), 8, 12)
+
+
+@pytest.mark.parametrize(("images", "sizes"), [(20, [20]), (101, [51, 50]), (1001, [91] * 11), (1100, [100] * 11)])
+def test_no_batch_of_calibration_is_much_shorter_than_others(images, sizes):
+    dataset = load("gabors", limit=images)
+    assert [len(batch) for batch in calibration_images(dataset, (8,), torch.device("cpu"))] == sizes
+
+
+def test_more_training_images_than_are_needed_are_left_alone():
+    dataset = load("gabors", limit=1500)
+    batches = list(calibration_images(dataset, (8,), torch.device("cpu")))
+    first = next(Batches(dataset, "train", 8, batch_size=1100, device="cpu").epoch())[0]
+    assert torch.equal(torch.cat(batches), first)

@@ -16,7 +16,7 @@ from restool.bench.work.reference import correlate_double
 from restool.correlation import METHODS, choose_method
 from restool.errors import ArgumentError, UsageError
 from restool.kernels import GaussianMask
-from restool.models.external import import_attribute
+from restool.models.external import import_attribute, in_one_line
 from restool.models.layers import MASK_SIGMA
 from restool.modules import layers, with_layers
 from restool.nn import ContinuousConv, use_method
@@ -59,13 +59,16 @@ def load_factory(name: str) -> Callable[..., nn.Module]:
         raise ArgumentError("candidate", "must be package.module:factory", name)
     try:
         factory = import_attribute(module_name, attribute)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"`candidate` {name} cannot be imported: {error}") from error
+    except Exception as error:
+        raise UsageError(f"`candidate` {name} cannot be imported: {in_one_line(error)}") from error
     return partial(_make, name, factory)
 
 
 def _make(name: str, factory: Callable[..., nn.Module], *arguments: int) -> nn.Module:
-    module = factory(*arguments)
+    try:
+        module = factory(*arguments)
+    except Exception as error:
+        raise UsageError(f"`candidate` {name} cannot build a layer: {in_one_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise UsageError(f"`candidate` {name} must give a torch.nn.Module, but gives {type(module).__name__}")
     return module

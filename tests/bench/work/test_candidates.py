@@ -170,11 +170,27 @@ def test_a_factory_of_the_working_folder_is_found(own_module):
     [
         ("benched", "`candidate` must be package.module:factory, but is 'benched'"),
         (":conv", "`candidate` must be package.module:factory, but is ':conv'"),
-        ("benched:cnv", "`candidate` benched:cnv cannot be imported: module 'benched' has no attribute 'cnv'"),
-        ("bnched:conv", "`candidate` bnched:conv cannot be imported: No module named 'bnched'"),
+        (
+            "benched:cnv",
+            "`candidate` benched:cnv cannot be imported: AttributeError: module 'benched' has no attribute 'cnv'",
+        ),
+        ("bnched:conv", "`candidate` bnched:conv cannot be imported: ModuleNotFoundError: No module named 'bnched'"),
         ("benched:number", "`candidate` benched:number must give a torch.nn.Module, but gives int"),
     ],
 )
 def test_a_factory_that_is_none_is_refused(own_module, name, message):
     with pytest.raises(UsageError, match=f"^{message}$"):
         load_factory(name)(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("os:system", "cannot build a layer: TypeError: .*"),
+        ("nowhere:make", "cannot be imported: ModuleNotFoundError: .*"),
+        ("os:environ", "cannot build a layer: TypeError: .*"),
+    ],
+)
+def test_a_factory_that_raises_is_told_in_one_line(name, reason):
+    with pytest.raises(UsageError, match=rf"^`candidate` {name} {reason}$"):
+        load_factory(name)(3, 4)
