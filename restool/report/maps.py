@@ -19,9 +19,12 @@ from matplotlib.figure import Figure
 from restool.report.figures import STYLE
 from restool.report.groups import FEW, MOST, Group, Row, span
 
-CELL, EMPTY, SMALL, LONGEST = (0.62, 0.36), 0.3, 0.08, 16.0
-"""Width and height of a cell, for which axes are placed by hand; its width without a number; and its side along an axis
-of more than `restool.report.groups.MOST`, which is no longer than the last. All lengths are in inches."""
+CELL, EMPTY = (0.62, 0.36), 0.3
+"""Width and height of a cell, for which axes are placed by hand, and its width without a number. All in inches."""
+SMALL, LONGEST = 0.08, 16.0
+"""The side of a cell along an axis of more than `restool.report.groups.MOST`, and the most that all of them take."""
+WORD = 0.18
+"""The height of a cell in as many rows whose names are words: every one is named."""
 AXIS, LETTER = "target resolution", 0.08
 """The name of the axis below every panel, and about how wide a letter of it or of a title is."""
 PAGE, GAP = 8.5, 0.3
@@ -53,8 +56,14 @@ class Section:
     def cell(self) -> tuple[float, float]:
         """Width and height of a cell."""
         rows, columns = next(iter(self.panels.values())).shape
-        usual = EMPTY if self.dense else CELL[0]
-        return _side(columns, usual), _side(rows, CELL[1])
+        if self.has_words:
+            return _side(columns, CELL[0]), WORD if rows > MOST else CELL[1]
+        return _side(columns, EMPTY if self.dense else CELL[0]), _side(rows, CELL[1])
+
+    @property
+    def has_words(self) -> bool:
+        """Whether rows are called by protocols, and not by sizes or numbers that can be told from those around."""
+        return not any(self.panels)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -200,11 +209,11 @@ def _draw_section(figure: Figure, section: Section, scale: Scale, top: float) ->
     _write(figure, top, [section.title], size=10)
     top -= TITLE
     columns, (width, height) = section.shape[1], section.panel_size
-    for index, (title, table) in enumerate(section.panels.items()):
+    for index, title in enumerate(section.panels):
         row, column = divmod(index, columns)
         panel_top = top - (row + 1) * section.pitch + TICKS + height
         ax = _place(figure, column * section.advance, panel_top, width, height)
-        _draw_panel(ax, table, None if section.dense else section.texts[title], scale, section.unit)
+        _draw_panel(ax, section, title, scale)
         ax.set_title(title, fontsize=9.5)
         if index + columns >= len(section.panels):
             ax.set_xlabel(AXIS)
@@ -214,8 +223,9 @@ def _draw_section(figure: Figure, section: Section, scale: Scale, top: float) ->
             ax.set_yticks([])
 
 
-def _draw_panel(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame | None, scale: Scale, unit: str) -> None:
-    names = [f"{target} {unit}" for target in table.columns]
+def _draw_panel(ax: Axes, section: Section, title: str, scale: Scale) -> None:
+    table, texts = section.panels[title], None if section.dense else section.texts[title]
+    names, width = [f"{target} {section.unit}" for target in table.columns], section.cell[0]
     sns.heatmap(
         table,
         ax=ax,
@@ -231,17 +241,21 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, texts: pd.DataFrame | None, scale
         rasterized=texts is None,
     )
     if texts is None:
-        width = LETTER * max(map(len, names)) + 0.1
-        _set_ticks(ax.xaxis, names, math.ceil(width / _side(len(names), EMPTY)))
-        _set_ticks(ax.yaxis, list(table.index), 1)
+        room = LETTER * max(map(len, names)) + 0.1
+        _set_ticks(ax.xaxis, names, 1 if width == CELL[0] else max(math.ceil(room / width), _step(len(names))))
+        _set_ticks(ax.yaxis, list(table.index), 1 if section.has_words else _step(len(table)))
     ax.set_facecolor("0.93")
     ax.set(xlabel="", ylabel="")
     ax.tick_params(length=0, labelrotation=0)
 
 
-def _set_ticks(axis: Axis, names: list[str], least: int) -> None:
-    """Name every cell along an axis, or a few of too many; so many cells apart or more."""
-    step = max(least, math.ceil(len(names) / FEW) if len(names) > MOST else 1)
+def _step(count: int) -> int:
+    """How far apart the named ones of so many cells along an axis are."""
+    return math.ceil(count / FEW) if count > MOST else 1
+
+
+def _set_ticks(axis: Axis, names: list[str], step: int) -> None:
+    """Name cells along an axis that are so many apart."""
     shown = range(0, len(names), step)
     axis.set_ticks([place + 0.5 for place in shown], [names[place] for place in shown])
 

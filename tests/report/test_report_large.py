@@ -12,6 +12,7 @@ from matplotlib.text import Annotation
 
 from restool.report import curves, read_records, summarise, write_report
 from restool.report.cost import COSTS, draw_cost
+from restool.report.frame import PROTOCOLS
 from restool.report.groups import FEW, MOST, Group, split, thinned
 from restool.report.heatmap import draw
 from restool.report.measure_frame import with_values
@@ -112,6 +113,22 @@ def test_few_rows_beside_many_columns_keep_their_names_and_heights(tmp_path, wri
     figure = draw(group_of(tmp_path))
     ax = figure.axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == protocols
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in (*ax.get_yticklabels(), *ax.get_xticklabels())]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_many_rows_that_are_words_are_all_named_beside_few_columns(tmp_path, write):
+    write(tmp_path, 0.5)
+    protocols = [*PROTOCOLS[1:], *(f"requery+soften, crop ratio 0.{number}" for number in range(1, 10))]
+    assert len(protocols) > MOST
+    for target, protocol in product((8, 32), protocols):
+        name, _, view = protocol.partition(", crop ratio ")
+        write(tmp_path, 0.4, target=target, protocol=name, **({"test_crop_ratio": float(view)} if view else {}))
+    figure = draw(group_of(tmp_path))
+    ax = figure.axes[0]
+    assert sorted(label.get_text() for label in ax.get_yticklabels()) == sorted(protocols)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["8 px", "32 px"]
     figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in (*ax.get_yticklabels(), *ax.get_xticklabels())]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
