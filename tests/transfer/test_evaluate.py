@@ -98,7 +98,7 @@ def test_calibration_passes_the_sizes_of_the_protocol(monkeypatch):
     data = dataset()
     shapes = [images.shape[2] for images in calibration_images(data, (9, 6), CPU)]
     assert shapes == [6, 6, 6]
-    assert next(calibration_images(data, (9,), CPU)).shape == (100, 3, 9, 9)
+    assert next(calibration_images(data, (9,), CPU)).shape == (84, 3, 9, 9)  # 250 images in three batches
 
 
 def test_only_recalibration_reads_training_images():
