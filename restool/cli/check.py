@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from restool.cli.command import Failure
 from restool.cli.option import option
 from restool.cli.output import print_json
 from restool.cli.panels import DEFAULT_OUT, Json, OutArgument
-from restool.errors import MissingDataError
+from restool.errors import DamagedError
 
 if TYPE_CHECKING:
     from restool.transfer.check import Checked
@@ -36,8 +35,10 @@ def check(out: OutArgument = DEFAULT_OUT, fix: Fix = False, as_json: Json = Fals
         if not as_json:
             print("\n".join([_counts(checked), *listing]))
         return
-    problem = f"{len(checked.findings)} damaged files in {out}; give --fix to move them aside"
-    raise Failure(problem, MissingDataError.exit_status, listing)
+    error = DamagedError(f"{len(checked.findings)} damaged files in {out}; give `fix` to move them aside")
+    for line in listing:
+        error.add_note(line)
+    raise error
 
 
 def _counts(checked: "Checked") -> str:

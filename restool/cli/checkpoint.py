@@ -1,13 +1,14 @@
 """What the commands that test a checkpoint share: from what was typed to a model and its images."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from restool.cli.images import Reading, Seen, seen
 from restool.cli.option import option
-from restool.cli.panels import Device, DeviceChoice, Limit
+from restool.cli.panels import Device, DeviceChoice, Limit, OwnDataset
 from restool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,16 +19,6 @@ if TYPE_CHECKING:
     from restool.training import Checkpoint
 
 
-OwnDataset = Annotated[
-    str | None,
-    option(
-        "What to measure",
-        "--dataset",
-        "gabors or tones (built in), cifar10, parquet:DIR, smnist, ...; see `restool ls datasets`.",
-        "NAME",
-        show_default="that of its training",
-    ),
-]
 OwnModel = Annotated[
     str | None,
     option(
@@ -51,26 +42,24 @@ class Images(Reading, Seen):
 
 
 class Opened(NamedTuple):
-    """A trained model, what its file says of it, and the images to test it on."""
+    """A trained model, what its file says of it, the name of a data set, and its images to test the model on."""
 
     model: "torch.nn.Module"
     stored: "Checkpoint"
+    name: str
     dataset: "Dataset"
     device: "torch.device"
 
 
-def dataset_of(checkpoint: Path, typed: str | None) -> str:
-    """The data set that is typed, else that of the checkpoint's training.
+def _dataset_of(checkpoint: Path, facts: Mapping[str, Any]) -> str:
+    """The data set of a checkpoint's training.
 
     Raises:
-        UsageError: nothing is typed, and the training was on files, whose folder no checkpoint tells, or on nothing.
+        UsageError: the training was on files, whose folder no checkpoint tells, or on nothing.
     """
     from restool.data import DATASETS
-    from restool.training import load_checkpoint
 
-    if typed is not None:
-        return typed
-    own = load_checkpoint(checkpoint).facts.get("dataset")
+    own = facts.get("dataset")
     if own in DATASETS:
         return str(own)
     told = f"was trained on {own}, whose place it does not tell" if own else "does not tell its data set"
@@ -91,12 +80,12 @@ def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
     require_limit(images.limit)
     reading = images.reading
     require_reading(reading["workers"], reading["cache"])
-    dataset = dataset_of(checkpoint, images.dataset)
-    typed = seen(images, dataset)
     device = choose_device(images.device.value)
     model, stored = load_model(checkpoint, device, model=images.model)
+    dataset = images.dataset or _dataset_of(checkpoint, stored.facts)
+    typed = seen(images, dataset)
     views: ViewChoices = typed.pop("views")
     data = load(dataset, limit=images.limit, **typed, **reading)
     for note in [*data.notes, *differences(data, stored.facts, stored.spec.name)]:
         print(f"restool: {data.name}: {note}", file=sys.stderr)
-    return Opened(model, stored, as_trained(data, stored.facts, views), device)
+    return Opened(model, stored, dataset, as_trained(data, stored.facts, views), device)

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from itertools import pairwise
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
 from restool.errors import RestoolError
@@ -25,6 +27,13 @@ class Failure(Exception):  # noqa: N818 (an end of the program, not a defect)
 
 class Command(TyperCommand):
     """Turns the errors of the library into the words of its own options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read what was typed; an empty folder, which a path would take for the working one, is a slip."""
+        if "--out=" in args or any(name == "--out" and not value.strip() for name, value in pairwise(args)):
+            told = "it takes a folder, but got nothing; . is the working folder"
+            raise typer.BadParameter(told, ctx=ctx, param_hint="'--out'")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""

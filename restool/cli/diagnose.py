@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from restool.cli import panels
-from restool.cli.checkpoint import Images, dataset_of, open_checkpoint
+from restool.cli.checkpoint import Images, open_checkpoint
 from restool.cli.option import option
 from restool.cli.output import models_print_on_stderr, print_files, print_json
 from restool.cli.sizes import TargetSize, target_of
@@ -41,8 +41,8 @@ def diagnose(
     from restool.transfer.progress import ProgressBars
 
     typed = None if to is None else target_of(to, "")
-    model, stored, data, device = open_checkpoint(checkpoint, images)
-    to = typed or target_of(None, dataset_of(checkpoint, images.dataset))
+    model, stored, dataset, data, device = open_checkpoint(checkpoint, images)
+    to = typed or target_of(None, dataset)
     total = steps(model, stored.spec, to)
     with models_print_on_stderr(), ProgressBars().activity(f"diagnose {checkpoint.name}", total) as watch:
         measured = measure(model, stored.spec, data, to, device=device, step=watch.step)

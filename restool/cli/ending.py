@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from restool.cli.command import Failure
-from restool.errors import CellsFailedError, MissingDataError
+from restool.errors import CellsFailedError, DamagedError
 
 if TYPE_CHECKING:
     from restool.transfer import SweepResult
@@ -54,22 +54,25 @@ class Ending:
         """End as the run did.
 
         Raises:
-            Failure: unless all is done.
+            DamagedError: some failed over a damaged file.
+            CellsFailedError: others failed, or lost their files.
+            Failure: the time is over.
         """
         again = "the same command tries them again"
         if self.damaged:
-            raise Failure(
-                f"{self.failed} of {self.of} {self.noun} failed, some over a damaged file, see above; mend that first",
-                MissingDataError.exit_status,
+            raise DamagedError(
+                f"{self.failed} of {self.of} {self.noun} failed, some over a damaged file, see above; mend that first"
             )
         if self.failed:
-            told = f"{self.failed} of {self.of} {self.noun} failed, see above; {again}"
-            raise Failure(told, CellsFailedError.exit_status)
+            raise CellsFailedError(f"{self.failed} of {self.of} {self.noun} failed, see above; {again}")
         if self.timed_out and (self.missing or self.beside):
             told = f"time limit reached, {len(self.missing)} of {self.of} {self.noun} are missing{self.beside}"
             raise Failure(f"{told}; run the same command to go on", TIME_IS_OVER)
         if self.missing:
-            more = len(self.missing) - MOST_LISTED
-            listing = [*self.missing[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])]
             told = f"{len(self.missing)} of {self.of} {self.noun} are missing: their files were removed during the run"
-            raise Failure(f"{told}; {again}", CellsFailedError.exit_status, listing)
+            error = CellsFailedError(f"{told}; {again}")
+            for missing in self.missing[:MOST_LISTED]:
+                error.add_note(missing)
+            if len(self.missing) > MOST_LISTED:
+                error.add_note(f"and {len(self.missing) - MOST_LISTED} more")
+            raise error

@@ -3,7 +3,7 @@
 from typing import Any
 
 from restool.cli import panels
-from restool.cli.checkpoint import Images, dataset_of, open_checkpoint
+from restool.cli.checkpoint import Images, open_checkpoint
 from restool.cli.output import models_print_on_stderr, print_json
 from restool.cli.parsing import names
 from restool.cli.sizes import TestSizes, targets_of
@@ -28,8 +28,8 @@ def evaluate(
     asked = None if protocols is None else names(protocols)
     for name in asked or ():
         resolve_protocol(name)
-    model, stored, data, device = open_checkpoint(checkpoint, images)
-    how, targets = asked or applicable(model), typed or targets_of(None, dataset_of(checkpoint, images.dataset))
+    model, stored, dataset, data, device = open_checkpoint(checkpoint, images)
+    how, targets = asked or applicable(model), typed or targets_of(None, dataset)
     total = 1 + len(how) * len(targets)
     with models_print_on_stderr(), ProgressBars().activity(f"test {checkpoint.name}", total) as watch:
         rows = evaluate_model(model, stored.spec, data, targets, protocols=how, device=device, step=watch.step)

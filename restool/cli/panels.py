@@ -23,7 +23,7 @@ from restool.arguments import Knob, knobs
 from restool.bench.harness.budget import Budget
 from restool.cli.images import Reading, Shown
 from restool.cli.option import option
-from restool.cli.parsing import folder, number, whole_number
+from restool.cli.parsing import number, whole_number
 from restool.cli.sizes import OneTestSize, TestSizes, TrainSizes
 from restool.recipe import RECIPES, Recipe
 
@@ -103,12 +103,14 @@ _running = partial(option, "Where to run and write")
 ModelName = Annotated[
     str, _measured("--model", "See `restool ls models`; or torchvision:NAME, timm:NAME, or MODULE:FACTORY.", "NAME")
 ]
-DatasetName = Annotated[
-    str,
-    _measured(
-        "--dataset", "gabors or tones (built in), cifar10, parquet:DIR, smnist, ...; see `restool ls datasets`.", "NAME"
-    ),
-]
+_dataset = partial(
+    _measured,
+    "--dataset",
+    "gabors or tones (built in), cifar10, parquet:DIR, smnist, ...; see `restool ls datasets`.",
+    "NAME",
+)
+DatasetName = Annotated[str, _dataset()]
+OwnDataset = Annotated[str | None, _dataset(show_default="that of its training")]
 Protocols = Annotated[
     str | None,
     _measured(
@@ -260,10 +262,7 @@ class Place(Reading):
     out: Annotated[
         Path,
         _running(
-            "--out",
-            "Results folder: records, checkpoints, tables, heat maps. What it has is not done again.",
-            "DIR",
-            parser=folder,
+            "--out", "Results folder: records, checkpoints, tables, heat maps. What it has is not done again.", "DIR"
         ),
     ] = DEFAULT_OUT
     time_limit: Annotated[

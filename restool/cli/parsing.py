@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import typer
 
@@ -27,13 +26,6 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise typer.BadParameter(f"it takes a number, but got {text!r}") from None
-
-
-def folder(text: str | Path) -> Path:
-    """The folder that was typed, or is usual."""
-    if not str(text).strip():
-        raise typer.BadParameter("it takes a folder, but got nothing; . is the working folder")
-    return Path(text)
 
 
 def names(text: str) -> tuple[str, ...]:

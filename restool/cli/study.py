@@ -11,7 +11,6 @@ from restool.cli.ending import Ending
 from restool.cli.option import option
 from restool.cli.output import models_print_on_stderr, print_files, print_json, print_rows
 from restool.cli.panels import Json, KeepLogits, Place, takes_panels
-from restool.cli.parsing import folder
 
 study = typer.Typer(help="Run studies: files that ask a question of several sweeps.", no_args_is_help=True)
 
@@ -24,14 +23,7 @@ Dataset = Annotated[
 Small = Annotated[bool, option("What to measure", "--small", "The variant for a machine without a GPU.")]
 StudyOut = Annotated[
     Path | None,
-    option(
-        "Where to run and write",
-        "--out",
-        "Results folder.",
-        "DIR",
-        show_default="results/ and the file's name",
-        parser=folder,
-    ),
+    option("Where to run and write", "--out", "Results folder.", "DIR", show_default="results/ and the file's name"),
 ]
 
 

@@ -4,7 +4,6 @@ A file names the device, the dtype and what else decides the rates. `RESTOOL_CAC
 otherwise it is `restool` in the user's cache folder. Where that cannot be written, each process measures for itself.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -18,6 +17,7 @@ from restool.correlation.calibration import measure
 from restool.correlation.cost import KINDS, WAYS, Rates
 from restool.devices import device_name
 from restool.files import write_atomically
+from restool.integrity import digest_of
 
 REVISION = 2
 """The revision of the methods is part of a file's name: rates of another one are not read."""
@@ -62,8 +62,7 @@ class DeviceRates:
         """What the choices of this process go by: "reference", or a hash of the rates; empty before any is made."""
         if torch.are_deterministic_algorithms_enabled() or all(found is REFERENCE for found in self._found.values()):
             return "reference" if self._found or torch.are_deterministic_algorithms_enabled() else ""
-        text = json.dumps({key: _as_json(self._found[key]) for key in sorted(self._found)}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
+        return digest_of({key: _as_json(found) for key, found in self._found.items()})[:8]
 
     def calibrate(self, device: torch.device, dtype: torch.dtype) -> None:
         """Measure a device, in about three seconds, unless its rates are known from its file or an earlier call.
