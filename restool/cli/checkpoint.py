@@ -79,7 +79,7 @@ def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
 
     require_limit(images.limit)
     reading = images.reading
-    require_reading(reading["workers"], reading["cache"])
+    require_reading(reading["decoders"], reading["cache"])
     device = choose_device(images.device.value)
     model, stored = load_model(checkpoint, device, model=images.model)
     dataset = images.dataset or _dataset_of(checkpoint, stored.facts)

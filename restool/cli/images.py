@@ -108,10 +108,10 @@ class Reading:
     skip_damaged: Annotated[
         bool, _running("--skip-damaged", "Leave out image files that cannot be decoded, and count them.")
     ] = False
-    workers: Annotated[
+    decoders: Annotated[
         int | None,
         _running(
-            "--workers",
+            "--decoders",
             "Processes that decode photographs; they change no byte.",
             "N",
             parser=whole_number,
@@ -137,7 +137,7 @@ class Reading:
             "download": self.download,
             "classes": self.classes,
             "skip_damaged": self.skip_damaged,
-            "workers": self.workers,
+            "decoders": self.decoders,
             "cache": None if self.cache is None else _bytes(self.cache),
         }
 

@@ -105,11 +105,11 @@ class Dataset:
         found = None if self.photographs is None else self.photographs[part]
         return found if found is not None and (random_parts or not found.fits(size)) else None
 
-    def reading(self, workers: int | None, cache: int | None) -> "Dataset":
+    def reading(self, decoders: int | None, cache: int | None) -> "Dataset":
         """This data set with its photographs decoded by so many processes, and kept in so many bytes, unless None."""
         if self.photographs is None:
             return self
-        told: dict[str, Any] = {"workers": workers, "most_cached": cache}
+        told: dict[str, Any] = {"decoders": decoders, "most_cached": cache}
         told = {name: value for name, value in told.items() if value is not None}
         photographs = {part: replace(own, **told) for part, own in self.photographs.items()}
         return replace(self, photographs=photographs, read=_reader(photographs))

@@ -20,7 +20,7 @@ SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 """A random part of a training image has this share of its area, and this width over height (Szegedy et al. 2015)."""
 MOST_CACHED = 1 << 29
 """Images at one size that fit into so many bytes, or a quarter of the memory if that is less, rest on the device."""
-MOST_WORKERS = 8
+MOST_DECODERS = 8
 WORTH_A_WORKER = 64
 """A worker process is started for no fewer images than this, as starting one takes as long as decoding them."""
 
@@ -47,7 +47,7 @@ class Photographs:
         labels: int64 [N].
         channels: 1 or 3; a grey image among colour is repeated.
         fill: grey level of each channel where a padded view has nothing.
-        workers: processes that decode; 0 for none, which gives the same images. One a core by default.
+        decoders: processes that decode; 0 for none, which gives the same images. One a core by default.
         most_cached: bytes that decoded images may take.
     """
 
@@ -55,7 +55,7 @@ class Photographs:
     labels: Tensor
     channels: int
     fill: tuple[int, ...]
-    workers: int = field(default_factory=lambda: min(os.cpu_count() or 1, MOST_WORKERS))
+    decoders: int = field(default_factory=lambda: min(os.cpu_count() or 1, MOST_DECODERS))
     most_cached: int = field(default_factory=most_cached)
     _kept: "OrderedDict[tuple[View, int], Tensor]" = field(default_factory=OrderedDict, repr=False)
 
@@ -95,7 +95,7 @@ class Photographs:
         loader: DataLoader[Any] = DataLoader(
             _Decoded(self, view, size),
             batch_sampler=wishes,  # type: ignore[arg-type] # any iterable of batches, its stub says of integers
-            num_workers=min(self.workers, images // WORTH_A_WORKER),
+            num_workers=min(self.decoders, images // WORTH_A_WORKER),
             collate_fn=_stacked,
             generator=torch.Generator(),  # else the global random numbers would move on
         )

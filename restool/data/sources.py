@@ -89,9 +89,9 @@ def usual(name: str) -> Source:
 MOST_PROCESSES, MOST_BYTES = 1024, 1 << 50
 
 
-def require_reading(workers: int | None, cache: int | None) -> None:
+def require_reading(decoders: int | None, cache: int | None) -> None:
     """Raise ArgumentError for numbers of processes or bytes that no machine has."""
-    for field, value, most in (("workers", workers, MOST_PROCESSES), ("cache", cache, MOST_BYTES)):
+    for field, value, most in (("decoders", decoders, MOST_PROCESSES), ("cache", cache, MOST_BYTES)):
         if value is not None and not 0 <= value <= most:
             raise ArgumentError(field, f"must be from 0 to {most:,}", value)
 
@@ -105,7 +105,7 @@ def load(
     resample: Resample = "decimate",
     classes: str | Path | None = None,
     skip_damaged: bool = False,
-    workers: int | None = None,
+    decoders: int | None = None,
     cache: int | None = None,
 ) -> Dataset:
     """The data set of a name.
@@ -119,7 +119,7 @@ def load(
         classes: of image files, the order of classes in a model's outputs: a text file with a name a line, or
             "imagenet" for its 1,000 synsets; by default `classes.txt` in DIR, and else the order of the data set.
         skip_damaged: leave out image files that cannot be decoded, and count them in the data set's notes.
-        workers: processes that decode photographs, which change no byte of them; None for one a core, up to 8.
+        decoders: processes that decode photographs, which change no byte of them; None for one a core, up to 8.
         cache: bytes of photographs of one part and size that may rest decoded; None for a quarter of the memory, up to
             512 MiB. Neither matters where all images are squares of one size, up to 2 GiB of which rest in memory.
 
@@ -130,7 +130,7 @@ def load(
     """
     require_limit(limit)
     require_choice("resample", resample, get_args(Resample))
-    require_reading(workers, cache)
+    require_reading(decoders, cache)
     kind, _, rest = name.partition(":")
     if kind in FILES and rest:
         dataset = FILES[kind](_existing(rest), limit, classes=classes, skip_damaged=skip_damaged)
@@ -138,7 +138,7 @@ def load(
         raise ArgumentError("classes", f"must be left out for {name}, which names its classes itself", str(classes))
     else:
         dataset = _load(name, data_dir, limit, download=download, skip_damaged=skip_damaged)
-    return replace(dataset.reading(workers, cache), resample=resample)
+    return replace(dataset.reading(decoders, cache), resample=resample)
 
 
 def _load(name: str, data_dir: str | Path | None, limit: int | None, *, download: bool, skip_damaged: bool) -> Dataset:

@@ -85,7 +85,7 @@ class Reading(TypedDict, total=False):
     download: bool
     classes: str | Path | None
     skip_damaged: bool
-    workers: int | None
+    decoders: int | None
     cache: int | None
 
 
@@ -123,7 +123,7 @@ def open_study(
         deterministic: the same seed gives the same bytes, see `restool.devices.be_deterministic`; for this process.
         time_limit: stop by `TimeLimitReached` after so many minutes.
         progress: told of everything; None for bars on stderr.
-        **reading: data_dir, download, classes, skip_damaged, workers and cache, see `restool.data.load`.
+        **reading: data_dir, download, classes, skip_damaged, decoders and cache, see `restool.data.load`.
 
     Raises:
         UsageError: an argument that breaks a rule, or a model that does not take the images.

@@ -23,7 +23,7 @@ POSITIVE = ("0", "-1", "nan")
 SIZES = ("3", "0", "-1", "8,3", "65537", "8..65537")
 MIXED = ("8+3", "8+", "+", "65537+8")
 """Bad sizes of one model."""
-READING = {"--workers": ("-1", "1025", HUGE), "--cache": ("-1", "nan", "inf")}
+READING = {"--decoders": ("-1", "1025", HUGE), "--cache": ("-1", "nan", "inf")}
 TRAINING = READING | {
     "--epochs": ("-1", HUGE),
     "--alias-after": ("-0.1", "1.1", "nan"),

@@ -220,7 +220,7 @@ TYPED = {
     "--download": (None, "place", "download", True),
     "--classes": ("names.txt", "place", "classes", "names.txt"),
     "--skip-damaged": (None, "place", "skip_damaged", True),
-    "--workers": ("3", "place", "workers", 3),
+    "--decoders": ("3", "place", "decoders", 3),
     "--cache": ("0.5", "place", "cache", 0.5),
     "--device": ("cpu", "place", "device", DeviceChoice.cpu),
     "--method": ("fft", "place", "method", MethodChoice.fft),

@@ -19,7 +19,7 @@ from wild import CLASSES, write_wild
 
 TARGET, SOURCE = 48, 32
 VIT = "timm:vit_tiny_patch16_224?patch_size=8,depth=2,embed_dim=24,num_heads=2"
-SWEEP = ("--train", str(SOURCE), "--test", str(TARGET), "--out", "out", "--json", "--workers", "2")
+SWEEP = ("--train", str(SOURCE), "--test", str(TARGET), "--out", "out", "--json", "--decoders", "2")
 
 
 @pytest.fixture(scope="module")

@@ -34,10 +34,10 @@ def encoded(picture: Image.Image, where: str = "x.png") -> Encoded:
     return Encoded(where, held.getvalue())
 
 
-def pictures(workers: int | None = None, cache: int | None = None) -> Dataset:
+def pictures(decoders: int | None = None, cache: int | None = None) -> Dataset:
     images, labels = [encoded(shown(place)) for place in range(COUNT)], torch.arange(COUNT)
     parts = dict.fromkeys(PARTS, (images, labels))
-    return photographs("pictures", parts, tuple(map(str, range(COUNT)))).reading(workers, cache)
+    return photographs("pictures", parts, tuple(map(str, range(COUNT)))).reading(decoders, cache)
 
 
 def epoch(batches: Batches | MixedBatches, seed: int | None = None) -> list[tuple[Tensor, Tensor]]:
@@ -54,7 +54,7 @@ def assert_same(found: list[tuple[Tensor, Tensor]], expected: list[tuple[Tensor,
 @pytest.mark.parametrize("cache", [None, 0])
 @pytest.mark.parametrize("sizes", [(28,), (24, 16)])
 def test_a_plain_epoch_is_torchvisions_evaluation(sizes: tuple[int, ...], cache: int | None) -> None:
-    dataset = pictures(workers=0, cache=cache)
+    dataset = pictures(decoders=0, cache=cache)
     images = torch.cat([found for found, _ in epoch(Batches(dataset, "test", sizes, batch_size=32, device="cpu"))])
     chain = [v1.Resize(int(sizes[0] / 0.875)), v1.CenterCrop(sizes[0]), *(v1.Resize(size) for size in sizes[1:])]
     transform = v1.Compose([*chain, v1.ToTensor(), v1.Normalize(dataset.mean, dataset.std)])
@@ -63,9 +63,9 @@ def test_a_plain_epoch_is_torchvisions_evaluation(sizes: tuple[int, ...], cache:
 
 
 @pytest.mark.parametrize("cache", [None, 0])
-@pytest.mark.parametrize("workers", [1, 2])
-def test_processes_and_memory_change_no_byte_and_no_global_state(workers: int, cache: int | None) -> None:
-    alone, helped = pictures(workers=0, cache=0), pictures(workers=workers, cache=cache)
+@pytest.mark.parametrize("decoders", [1, 2])
+def test_processes_and_memory_change_no_byte_and_no_global_state(decoders: int, cache: int | None) -> None:
+    alone, helped = pictures(decoders=0, cache=0), pictures(decoders=decoders, cache=cache)
     torch.manual_seed(4)
     state = torch.get_rng_state()
     for part, augment, seed in (("test", False, None), ("train", True, 3), ("train", False, 3)):
@@ -79,7 +79,7 @@ def test_processes_and_memory_change_no_byte_and_no_global_state(workers: int, c
 
 def test_the_batches_of_several_sizes_are_those_of_each_size_in_their_places() -> None:
     choices = {"batch_size": 8, "device": "cpu", "augment": True}
-    dataset = pictures(workers=0)
+    dataset = pictures(decoders=0)
     plain = {size: epoch(Batches(dataset, "train", size, **choices), 3) for size in (12, 16)}
     found = epoch(MixedBatches(dataset, (12, 16), **choices), 3)
     sizes = [images.shape[-1] for images, _ in found]
@@ -88,7 +88,7 @@ def test_the_batches_of_several_sizes_are_those_of_each_size_in_their_places() -
 
 
 def test_random_parts_lie_within_the_bounds_of_torchvision_and_differ_from_epoch_to_epoch() -> None:
-    dataset = pictures(workers=0)
+    dataset = pictures(decoders=0)
     batches = Batches(dataset, "train", 32, batch_size=64, device="cpu", augment=True)
     spans = {}
     for seed in (1, 2):
@@ -111,8 +111,8 @@ def test_a_damaged_image_is_named_by_whatever_process_finds_it(tmp_path: Path) -
     images = [encoded(shown(place), f"{place}.png") for place in range(COUNT)]
     images[140] = Encoded("broken.png", images[140].content[:-40])
     parts = dict.fromkeys(PARTS, (images, torch.zeros(COUNT, dtype=torch.int64)))
-    for workers in (0, 2):
-        dataset = photographs("damaged", parts, ("a", "b")).reading(workers, 0)
+    for decoders in (0, 2):
+        dataset = photographs("damaged", parts, ("a", "b")).reading(decoders, 0)
         with pytest.raises(MissingDataError, match=r"^broken\.png cannot be decoded"):
             epoch(Batches(dataset, "test", 16, batch_size=32, device="cpu"))
 
