@@ -3,7 +3,7 @@
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 _TEMPORARY = re.compile(r".+\.(?P<process>\d+)(?:@(?P<host>[\w-]+))?\.tmp")
@@ -12,7 +12,7 @@ _TEMPORARY = re.compile(r".+\.(?P<process>\d+)(?:@(?P<host>[\w-]+))?\.tmp")
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path`, so that at any moment the file is the old one or the new one; makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}@{_host()}.tmp")
+    temporary = path.with_name(temporary_name(path.name))
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -34,12 +34,17 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     return [folder / name for name in files]
 
 
-def leftovers(folder: Path) -> Iterator[Path]:
-    """Temporary files in a folder and those below it that processes of this machine were killed over.
+def temporary_name(name: str) -> str:
+    """The name of what this process makes for a while, by which `leftovers` finds it later."""
+    return f"{name}.{os.getpid()}@{_host()}.tmp"
+
+
+def leftovers(paths: Iterable[Path]) -> Iterator[Path]:
+    """Those of some paths that processes of this machine were killed over, by their names.
 
     Those of a living process are left out, and so are those of another machine that shares the folder.
     """
-    for path in folder.rglob("*.tmp"):
+    for path in paths:
         named = _TEMPORARY.fullmatch(path.name)
         if named and named["host"] in (None, _host()) and not _lives(int(named["process"])):
             yield path

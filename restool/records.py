@@ -82,7 +82,7 @@ class ResultsFolder:
 
     def create(self) -> None:
         """Make the folder, mark it with the format of its records, and remove what killed processes left unfinished."""
-        for path in leftovers(self.path):
+        for path in leftovers(self.path.rglob("*.tmp")):
             path.unlink(missing_ok=True)
         if not (self.path / MARKER).exists():
             content = {"format": RECORD_FORMAT, "restool": __version__}

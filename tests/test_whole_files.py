@@ -29,7 +29,7 @@ def killed(tmp_path):
 
 
 def test_what_a_killed_process_left_is_found_and_removed_at_the_next_start(tmp_path, killed):
-    assert list(leftovers(tmp_path)) == [killed]
+    assert list(leftovers(tmp_path.rglob("*.tmp"))) == [killed]
     ResultsFolder(tmp_path).create()
     assert not killed.exists()
 
@@ -37,12 +37,12 @@ def test_what_a_killed_process_left_is_found_and_removed_at_the_next_start(tmp_p
 @pytest.mark.parametrize("name", ["a.json.{pid}.tmp", "a.json.99999999@elsewhere.tmp", "mine.tmp", "a.json.tmp"])
 def test_what_a_living_process_another_machine_or_a_user_writes_stays(tmp_path, name):
     (tmp_path / name.format(pid=os.getpid())).write_text("being written")
-    assert list(leftovers(tmp_path)) == []
+    assert list(leftovers(tmp_path.rglob("*.tmp"))) == []
 
 
 def test_the_temporary_file_of_this_process_is_its_own(tmp_path, monkeypatch):
     seen = []
     replace = os.replace
-    monkeypatch.setattr("restool.files.os.replace", lambda a, b: (seen.extend(leftovers(tmp_path)), replace(a, b)))
+    monkeypatch.setattr("restool.files.os.replace", lambda a, b: (seen.extend(leftovers(tmp_path.rglob("*.tmp"))), replace(a, b)))
     write_atomically(tmp_path / "a.json", b"content")
     assert (seen, (tmp_path / "a.json").read_bytes()) == ([], b"content")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -98,10 +97,14 @@ def rendered(
     """
     counts = within_limit({part: getattr(recipe, part) for part in PARTS}, limit)
 
-    @cache
+    kept: dict[tuple[Part, int], Split] = {}  # unlike a `functools.cache`, it goes along to another process
+
     def read(part: Part, size: int, _view: View) -> Split:
-        samples = draw(part)[: counts[part]]
-        return Split(torch.from_numpy(quantise(render(samples, size))), torch.from_numpy(samples.labels))
+        if (part, size) not in kept:
+            samples = draw(part)[: counts[part]]
+            levels = torch.from_numpy(quantise(render(samples, size)))
+            kept[part, size] = Split(levels, torch.from_numpy(samples.labels))
+        return kept[part, size]
 
     return Dataset(
         name=name,

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 from typing import Protocol as Interface
@@ -33,6 +33,9 @@ class Progress(Interface):
 
     def waiting(self, cells: int) -> None:
         """All missing cells, so many, are in the hands of other processes."""
+
+    def under_way(self, tasks: Sequence[str]) -> None:
+        """What the workers of this process do at this moment; told again and again."""
 
     def failed(self, text: str, error: Exception) -> None:
         """A cell has failed; the study goes on."""
@@ -67,6 +70,10 @@ class Bar:
         self.tqdm.leave = True
         self.tqdm.set_postfix_str(text)
 
+    def look(self) -> None:
+        """Show figures that are new."""
+        self.tqdm.refresh()
+
     def close(self) -> None:
         """The activity is over."""
         self.tqdm.close()
@@ -91,6 +98,10 @@ class Lines:
     def step(self) -> None:
         """One step further."""
         self.done += 1
+        self.look()
+
+    def look(self) -> None:
+        """Print a line if it is time for one."""
         if self.due():
             self._print()
 
@@ -138,6 +149,7 @@ class ProgressBars:
         self._began, self._last = (1, time.monotonic()), 0
         self._next_line = time.monotonic() + LOG_SECONDS
         self._told_waiting = False
+        self._shown: Bar | Lines | None = None
 
     @contextmanager
     def activity(self, text: str, steps: int, done: int = 0) -> Iterator[Watch]:
@@ -147,6 +159,7 @@ class ProgressBars:
         shown = (
             Bar(text, steps, done, rest) if sys.stderr.isatty() else Lines(text, steps, done, rest, self._line_is_due)
         )
+        self._shown = shown
         try:
             yield Watcher(shown)
         finally:
@@ -168,6 +181,12 @@ class ProgressBars:
         if not self._told_waiting:
             print(f"restool: waiting for {cells} cells that another process works on", file=sys.stderr)
         self._told_waiting = True
+
+    def under_way(self, tasks: Sequence[str]) -> None:
+        """Shown behind the bar of the activity that they are part of, or in the next line of a log."""
+        if self._shown is not None:
+            self._shown.figures("; ".join(tasks) or "waiting for a free worker")
+            self._shown.look()
 
     def failed(self, text: str, error: Exception) -> None:
         """One line for a failed cell."""
@@ -210,6 +229,14 @@ class Limited:
     def waiting(self, cells: int) -> None:
         """Waiting for other processes takes time, too."""
         self.progress.waiting(cells)
+        self._look()
+
+    def under_way(self, tasks: Sequence[str]) -> None:
+        """So does waiting for one's own workers."""
+        self.progress.under_way(tasks)
+        self._look()
+
+    def _look(self) -> None:
         if time.monotonic() > self.deadline:
             raise TimeLimitReached
 

@@ -14,9 +14,12 @@ from restool.records import ResultsFolder
 from restool.report import results, tables_of, write_report
 from restool.training import load_checkpoint
 from restool.transfer.cells import Cell, SourceRun
+from restool.transfer.cluster import Driver, Pool
 from restool.transfer.config import StudyConfig
 from restool.transfer.fitting import require_fitting
 from restool.transfer.progress import Limited, Progress, ProgressBars, TimeLimitReached
+from restool.transfer.shards import shard_of
+from restool.transfer.spread import spread_of
 from restool.transfer.study import Study
 
 
@@ -96,6 +99,11 @@ class Place(Reading, total=False):
     method: Method
     keep_logits: bool
     deterministic: bool
+    workers: int | None
+    ray: str | None
+    cpus_per_cell: int | None
+    gpus_per_cell: float | None
+    shard: str | None
     time_limit: float | None
     progress: Progress | None
 
@@ -108,6 +116,11 @@ def open_study(
     method: Method = "auto",
     keep_logits: bool = False,
     deterministic: bool = False,
+    workers: int | None = None,
+    ray: str | None = None,
+    cpus_per_cell: int | None = None,
+    gpus_per_cell: float | None = None,
+    shard: str | None = None,
     time_limit: float | None = None,
     progress: Progress | None = None,
     **reading: Unpack[Reading],
@@ -121,6 +134,11 @@ def open_study(
         method: how continuous layers convolve; results agree to rounding.
         keep_logits: also write the logits of every cell, for `restool.report.consistency`.
         deterministic: the same seed gives the same bytes, see `restool.devices.be_deterministic`; for this process.
+        workers: so many processes on this machine, started by Ray, do the cells; None for this process alone.
+        ray: address of a Ray cluster that does them.
+        cpus_per_cell: cores for each of them, see `restool.transfer.spread.Spread`.
+        gpus_per_cell: GPUs for each of them, likewise.
+        shard: "i/N" for one of N parts of the grid, see `restool.transfer.shards.part_of`.
         time_limit: stop by `TimeLimitReached` after so many minutes.
         progress: told of everything; None for bars on stderr.
         **reading: data_dir, download, classes, skip_damaged, decoders and cache, see `restool.data.load`.
@@ -130,16 +148,25 @@ def open_study(
         MissingDataError: data that is missing or damaged.
     """
     require_choice("method", method, METHODS)
+    part, spread = shard_of(shard), spread_of(workers, ray, cpus_per_cell, gpus_per_cell, device)
     if deterministic:
         be_deterministic()
     progress = ProgressBars() if progress is None else progress
     progress = progress if time_limit is None else Limited(progress, time_limit)
-    chosen, folder = choose_device(device), ResultsFolder(Path(out))
+    chosen, folder = choose_device("cpu" if spread else device), ResultsFolder(Path(out))
     dataset = load(config.dataset, limit=config.limit, resample=config.resample, **reading)
     for note in dataset.notes:
         progress.noted(f"{dataset.name}: {note}")
     require_fitting(config, dataset)
-    return Study(config, dataset, folder, device=chosen, method=method, progress=progress, keep_logits=keep_logits)
+    return Study(
+        *(config, dataset, folder),
+        device=chosen,
+        method=method,
+        progress=progress,
+        keep_logits=keep_logits,
+        shard=part,
+        spread=spread,
+    )
 
 
 def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> SweepResult:
@@ -150,8 +177,8 @@ def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> Sweep
     Args:
         config: what to measure.
         out: results folder, created.
-        **place: device, method, keep_logits, deterministic, time_limit, progress and how images are read, as in
-            `open_study`; a run out of time ends without an error.
+        **place: device, workers, time_limit and the like, and how images are read, as in `open_study`; a run out of
+            time ends without an error.
 
     Returns:
         What is done, failed and missing; tables and heat maps are written where there is a record.
@@ -164,7 +191,7 @@ def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> Sweep
     study.folder.create()
     timed_out = False
     try:
-        study.run()
+        _run(study)
     except TimeLimitReached:
         timed_out = True
     missing = study.missing()
@@ -178,7 +205,7 @@ def train_sources(config: StudyConfig, out: str | Path, **place: Unpack[Place]) 
     study.folder.create()
     failed, timed_out = [], False
     try:
-        failed = study.train()
+        failed = _train(study)
     except TimeLimitReached:
         timed_out = True
     rows, missing = [], []
@@ -191,3 +218,18 @@ def train_sources(config: StudyConfig, out: str | Path, **place: Unpack[Place]) 
         told = {"source": run.source, "unit": run.unit, "seed": run.seed}
         rows.append({"checkpoint": str(path), **told, **(stored.history[-1] if stored.history else {})})
     return TrainingResult(study.runs, missing, failed, study.damaged, timed_out, rows)
+
+
+def _run(study: Study) -> None:
+    if study.spread is None or not study.missing():
+        study.run()
+        return
+    with Pool(study.spread) as pool:
+        Driver(study, pool).run()
+
+
+def _train(study: Study) -> list[SourceRun]:
+    if study.spread is None:
+        return study.train()
+    with Pool(study.spread) as pool:
+        return Driver(study, pool).train()

@@ -23,6 +23,8 @@ from restool.transfer.preparation import prepared
 from restool.transfer.progress import Progress
 from restool.transfer.protocols import FINETUNE, SOURCE, resolve_protocol
 from restool.transfer.provenance import conditions, environment, made
+from restool.transfer.shards import part_of
+from restool.transfer.spread import Spread
 from restool.transfer.trainer import Trained, Trainer, Training
 from restool.transfer.turns import take_turns
 
@@ -38,8 +40,11 @@ class Study:
         method: how continuous layers convolve, see `restool.correlation`; it decides no result beyond rounding.
         keep_logits: also write the logits of every cell; a cell without them is not done.
         progress: told of everything.
+        shard: which of how many parts of the cells, see `restool.transfer.shards.part_of`.
+        spread: whose workers are to do the cells; None for this process, which is what `run` and `train` are.
 
     Attributes:
+        loaded: the data set before it is prepared.
         cells: all of them, in the order they are run.
         failed: cells that failed in the last run.
         damaged: whether some of them failed over a damaged file.
@@ -55,11 +60,15 @@ class Study:
         progress: Progress,
         method: Method = "auto",
         keep_logits: bool = False,
+        shard: tuple[int, int] = (1, 1),
+        spread: Spread | None = None,
     ) -> None:
+        self.spread = spread
         self.keep_logits = keep_logits
         self.config, self.folder, self.device, self.progress = config, folder, device, progress
+        self.loaded = dataset
         self.dataset = dataset = prepared(config, dataset)
-        self.cells = plan(config, dataset)
+        self.cells = part_of(plan(config, dataset), *shard)
         self._places = {cell: number for number, cell in enumerate(self.cells, start=1)}
         self.failed: list[Cell] = []
         self.damaged = False
@@ -101,7 +110,7 @@ class Study:
                     busy.append(run)
                 except BaseException as error:
                     failed.append(run)
-                    self._tell(f"train {run}", failure_of(error, run.model, "trained"))
+                    self.tell(f"train {run}", failure_of(error, run.model, "trained"))
             return busy
 
         take_turns(runs, train_free, self.progress)
@@ -111,7 +120,7 @@ class Study:
         """Run cells, source model by source model, and give back those that another process is at work on."""
         busy: list[Cell] = []
         for run, of_run in groupby(cells, key=lambda cell: cell.run):
-            wanted = [cell for cell in of_run if not self._is_done(cell)]
+            wanted = [cell for cell in of_run if not self.is_done(cell)]
             if all(self.folder.is_held(cell.key) for cell in wanted):  # waiting loads no model
                 busy += wanted
                 continue
@@ -123,7 +132,7 @@ class Study:
             except BaseException as error:
                 failure = failure_of(error, run.model, "trained")
                 for cell in wanted:
-                    self._fail(cell, failure)
+                    self.fail(cell, failure)
             else:
                 busy += [cell for cell in wanted if self._is_held(cell, source)]
         return busy
@@ -133,14 +142,21 @@ class Study:
         self._tell_position(cell)
         try:
             with self.folder.lock(cell.key):
-                if not self._is_done(cell):
-                    self._run(cell, source)
+                error = None if self.is_done(cell) else self.attempt(cell, source)
         except BusyError:
             return True
+        if error is not None:
+            self.fail(cell, error)
+        return False
+
+    def attempt(self, cell: Cell, source: Trained) -> RestoolError | None:
+        """Run a cell of a source model, whether it is done or not, and give the reason if it fails."""
+        try:
+            self._run(cell, source)
         except BaseException as error:
             step = "trained on" if cell.protocol == FINETUNE.name else "tested"
-            self._fail(cell, failure_of(error, cell.run.model, step))
-        return False
+            return failure_of(error, cell.run.model, step)
+        return None
 
     def _run(self, cell: Cell, source: Trained) -> None:
         """Make the model of a cell, test it, and write the record."""
@@ -154,11 +170,11 @@ class Study:
         model = protocol.apply(trained.model, at, target, calibration=images, kernels=self.kernels)
         batches = Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=self.device)
         is_own = protocol == SOURCE and cell.view is None
-        own = None if is_own else self._own_logits(cell.run, source)
+        own = None if is_own else self.own_logits(cell.run, source)
         start_peak_memory(self.device)
         started = time.perf_counter()
         with self.progress.activity(f"test {cell}", len(batches)) as watch:
-            correct, logits, image = predictions(model, batches, watch.step, self._note_once)
+            correct, logits, image = predictions(model, batches, watch.step, self.note_once)
         timing = {"evaluate_seconds": time.perf_counter() - started}
         peak = peak_memory(self.device)
         if is_own:
@@ -175,20 +191,26 @@ class Study:
             *(cell.key, cell.fields, correct.numpy(), timing, around, figures), checkpoint=trained.digest, made=made()
         )
 
-    def _own_logits(self, run: SourceRun, source: Trained) -> Tensor:
+    def put_own_logits(self, run: SourceRun, logits: Tensor) -> None:
+        """What another process found `own_logits` to be."""
+        self._own = run, logits
+
+    def own_logits(self, run: SourceRun, source: Trained) -> Tensor:
         """The logits of a source model at its source, from a pass of their own unless this process tested it there."""
         if self._own is None or self._own[0] != run:
             model = SOURCE.apply(source.model, run.source, run.source, kernels=self.kernels)
             batches = Batches(self.dataset, "test", run.source, batch_size=EVALUATION_BATCH, device=self.device)
             with self.progress.activity(f"answers of {run}", len(batches)) as watch:
-                self._own = run, predictions(model, batches, watch.step, self._note_once).logits
+                self._own = run, predictions(model, batches, watch.step, self.note_once).logits
         return self._own[1]
 
-    def _is_done(self, cell: Cell) -> bool:
+    def is_done(self, cell: Cell) -> bool:
+        """Whether a cell has its record, and its logits if those are kept."""
         kept = not self.keep_logits or self.folder.logits(cell.key).exists()
         return kept and self.folder.record(cell.key).exists()
 
-    def _note_once(self, text: str) -> None:
+    def note_once(self, text: str) -> None:
+        """Tell something about the data, once however many cells meet it."""
         if text not in self._noted:
             self._noted.add(text)
             self.progress.noted(text)
@@ -196,10 +218,12 @@ class Study:
     def _tell_position(self, cell: Cell) -> None:
         self.progress.at(self._places[cell], len(self.cells))
 
-    def _fail(self, cell: Cell, error: RestoolError) -> None:
+    def fail(self, cell: Cell, error: RestoolError) -> None:
+        """A cell has failed."""
         self.failed.append(cell)
-        self._tell(str(cell), error)
+        self.tell(str(cell), error)
 
-    def _tell(self, text: str, error: RestoolError) -> None:
+    def tell(self, text: str, error: RestoolError) -> None:
+        """What is called so has failed."""
         self.damaged |= isinstance(error, DamagedError)
         self.progress.failed(text, error)
