@@ -32,14 +32,6 @@ PANELS: dict[type, str] = {Recipe: "How to train", Budget: "How to measure"}
 DEFAULT_OUT = Path("results/local")
 
 
-class DeviceChoice(StrEnum):
-    """Where to compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 class MethodChoice(StrEnum):
     """How continuous layers convolve: the names of `restool.correlation.METHODS`."""
 
@@ -99,6 +91,13 @@ def _of_knob(panel: type, field: "Field[Any]", kind: Any, knob: Knob) -> Any:
 _measured = partial(option, "What to measure")
 _trained = partial(option, "How to train")
 _running = partial(option, "Where to run and write")
+device_option = partial(
+    option,
+    name="--device",
+    text="auto takes a GPU where there is one, cuda:1 the second.",
+    metavar="auto|cpu|cuda|cuda:K",
+)
+"""The option for where to compute, of the panel that it is given."""
 
 ModelName = Annotated[
     str, _measured("--model", "See `restool ls models`; or torchvision:NAME, timm:NAME, or MODULE:FACTORY.", "NAME")
@@ -149,7 +148,7 @@ KeepLogits = Annotated[
     _running("--keep-logits", "Keep the logits of every cell: agreement, divergence and calibration are reported."),
 ]
 OutArgument = Annotated[Path, typer.Argument(help="Results folder.", metavar="DIR")]
-Device = Annotated[DeviceChoice, _running("--device", "auto takes a GPU where there is one.", "auto|cpu|cuda")]
+Device = Annotated[str, device_option("Where to run and write")]
 
 
 def _take_recipe(context: typer.Context, name: str) -> str:
@@ -246,7 +245,7 @@ class TuningGrid(Sources, Tested):
 class Place(Reading):
     """Where a study computes, reads and writes: what does not decide its results, or is in the data's fingerprint."""
 
-    device: Device = DeviceChoice.auto
+    device: Device = "auto"
     method: Annotated[
         MethodChoice,
         _running(
@@ -279,7 +278,7 @@ class Place(Reading):
     def choices(self) -> dict[str, Any]:
         """What `restool.transfer.open_study` takes beside the folder."""
         return {
-            "device": self.device.value,
+            "device": self.device,
             "method": self.method.value,
             "deterministic": self.deterministic,
             "time_limit": self.time_limit,

@@ -167,6 +167,29 @@ def test_a_number_out_of_range_is_told_before_files_are_looked_for(restool, line
     assert (answer.status, answer.message.split()[:2]) == (2, [option, "must"])
 
 
+COMPUTING = [command for command, signature in registered(app) if "device" in signature.parameters]
+
+
+@pytest.mark.parametrize("command", COMPUTING)
+def test_every_command_that_computes_takes_the_number_of_a_gpu(restool, files, command, monkeypatch):
+    before = sorted(files.rglob("*"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    for index, rule in (
+        ("2", "must be one of cuda:0, cuda:1, as torch sees 2 NVIDIA GPUs"),
+        ("-1", "must be auto, cpu, cuda or cuda:K, K being the number of a GPU"),
+    ):
+        answer = restool(*command.split(), *NEEDED.get(command, []), "--device", f"cuda:{index}")
+        assert (answer.status, answer.message) == (2, f"--device {rule}, but is 'cuda:{index}'")
+        assert not answer.out
+        assert sorted(files.rglob("*")) == before
+
+
+def test_the_commands_that_compute_are_those_that_train_test_or_measure():
+    benches = {f"bench {name}" for name in ("layer", "step", "eval", "data")}
+    assert set(COMPUTING) == {"sweep", "finetune", "train", "evaluate", "diagnose", "study run"} | benches
+
+
 def test_every_option_that_takes_numbers_has_a_case():
     cases = {(command, option) for command, options in REFUSED.items() for option in options}
     assert {(command, option) for command, option, _ in OPTIONS} == cases
