@@ -1,4 +1,4 @@
-"""Devices to compute on: chosen by a word, named, waited for, and how a process holds memory on a CPU."""
+"""Devices to compute on: chosen by a name, described, waited for, and how a process holds memory on a CPU."""
 
 import ctypes
 import os
@@ -6,14 +6,12 @@ import platform
 import re
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from restool.arguments import require_choice
 from restool.errors import ArgumentError
 
-DeviceName = Literal["auto", "cpu", "cuda"]
+NAME = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]*))?")
 
 LARGEST_BLOCK = 32 << 20
 """The GNU library takes no limit above this number of bytes."""
@@ -22,20 +20,38 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name, "auto" being a GPU where there is one; a CPU keeps freed memory from now on.
+    """The device of a name, which this process computes on from now on.
+
+    A GPU becomes torch's current one, so that nothing that names none lands on another. A CPU keeps freed memory.
+
+    Args:
+        name: "cpu"; "cuda:K" for the GPU that torch counts as K, from 0; "cuda" for torch's current one; or "auto",
+            which is "cuda" where there is a GPU and else "cpu".
+
+    Returns:
+        A GPU with its number, as the tensors on it tell theirs.
 
     Raises:
-        UsageError: no such name, or "cuda" where torch can use no GPU.
+        ArgumentError: no such name, or a GPU that torch does not see.
     """
-    require_choice("device", name, ("auto", "cpu", "cuda"))
-    if name == "cuda" and not torch.cuda.is_available():
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ArgumentError("device", "must be auto, cpu, cuda or cuda:K, K being the number of a GPU", name)
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not gpus):
+        keep_freed_memory()
+        return torch.device("cpu")
+    if not gpus:
         raise ArgumentError(
             "device", "must be a device that torch can use, and it sees no NVIDIA GPU", name, "use cpu or auto"
         )
-    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
-        return torch.device("cuda")
-    keep_freed_memory()
-    return torch.device("cpu")
+    numbered = [f"cuda:{number}" for number in range(gpus)]
+    if name in ("auto", "cuda"):
+        name = numbered[torch.cuda.current_device()]
+    if name not in numbered:
+        seen = f"{gpus} NVIDIA GPU{'s' if gpus > 1 else ''}"
+        raise ArgumentError("device", f"must be one of {', '.join(numbered)}, as torch sees {seen}", name)
+    torch.cuda.set_device(name)
+    return torch.device(name)
 
 
 def be_deterministic() -> None:

@@ -43,6 +43,11 @@ def test_what_a_living_process_another_machine_or_a_user_writes_stays(tmp_path, 
 def test_the_temporary_file_of_this_process_is_its_own(tmp_path, monkeypatch):
     seen = []
     replace = os.replace
-    monkeypatch.setattr("restool.files.os.replace", lambda a, b: (seen.extend(leftovers(tmp_path.rglob("*.tmp"))), replace(a, b)))
+
+    def look(old, new):
+        seen.extend(leftovers(tmp_path.rglob("*.tmp")))
+        replace(old, new)
+
+    monkeypatch.setattr("restool.files.os.replace", look)
     write_atomically(tmp_path / "a.json", b"content")
     assert (seen, (tmp_path / "a.json").read_bytes()) == ([], b"content")

@@ -11,7 +11,7 @@ from restool.bench.harness.budget import Budget
 from restool.cli.command import Command
 from restool.cli.option import option
 from restool.cli.output import print_files, print_json
-from restool.cli.panels import DeviceChoice, Json, takes_panels
+from restool.cli.panels import Json, device_option, takes_panels
 from restool.cli.parsing import model_names, names, sizes, whole_number
 from restool.errors import ArgumentError
 
@@ -59,9 +59,7 @@ Own = Annotated[
 class Running:
     """Where to measure and where to write."""
 
-    device: Annotated[DeviceChoice, _running("--device", "auto takes a GPU where there is one.", "auto|cpu|cuda")] = (
-        DeviceChoice.auto
-    )
+    device: Annotated[str, device_option("How to measure")] = "auto"
     threads: Annotated[
         int | None, _running("--threads", "Of the CPU.", "N", parser=whole_number, show_default="torch's")
     ] = None
@@ -240,7 +238,7 @@ def _run(chosen: "Bench", running: Running, budget: Budget, as_json: bool) -> No
     from restool.devices import choose_device
     from restool.transfer.progress import ProgressBars
 
-    device = choose_device(running.device.value)
+    device = choose_device(running.device)
     with ProgressBars().activity(f"bench {chosen.kind}", len(chosen)) as watch:
         record = run(chosen, device, budget=budget, threads=running.threads, step=watch.step)
     if as_json:

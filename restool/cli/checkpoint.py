@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from restool.cli.images import Reading, Seen, seen
 from restool.cli.option import option
-from restool.cli.panels import Device, DeviceChoice, Limit, OwnDataset
+from restool.cli.panels import Device, Limit, OwnDataset
 from restool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Images(Reading, Seen):
     model: OwnModel = None
     dataset: OwnDataset = None
     limit: Limit = None
-    device: Device = DeviceChoice.auto
+    device: Device = "auto"
 
 
 class Opened(NamedTuple):
@@ -80,7 +80,7 @@ def open_checkpoint(checkpoint: Path, images: Images) -> Opened:
     require_limit(images.limit)
     reading = images.reading
     require_reading(reading["decoders"], reading["cache"])
-    device = choose_device(images.device.value)
+    device = choose_device(images.device)
     model, stored = load_model(checkpoint, device, model=images.model)
     dataset = images.dataset or _dataset_of(checkpoint, stored.facts)
     typed = seen(images, dataset)

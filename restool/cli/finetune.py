@@ -1,7 +1,8 @@
 """`restool finetune`: before and after training on at the target resolution."""
 
 from restool.cli.grid import run_grid
-from restool.cli.panels import DryRun, Json, KeepLogits, Place, TuningGrid, takes_panels
+from restool.cli.panels import DryRun, Json, KeepLogits, TuningGrid, takes_panels
+from restool.cli.place import Place
 from restool.cli.start import Start
 from restool.recipe import Recipe
 

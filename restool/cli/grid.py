@@ -7,8 +7,9 @@ from restool.cli.command import tell
 from restool.cli.ending import Ending
 from restool.cli.images import seen
 from restool.cli.output import models_print_on_stderr, print_grid
-from restool.cli.panels import Grid, Place, Sources, TuningGrid
+from restool.cli.panels import Grid, Sources, TuningGrid
 from restool.cli.parsing import names, numbers
+from restool.cli.place import Place
 from restool.cli.sizes import sources_of, targets_of
 from restool.cli.start import Start
 from restool.recipe import Recipe

@@ -21,7 +21,7 @@ import typer
 
 from restool.arguments import Knob, knobs
 from restool.bench.harness.budget import Budget
-from restool.cli.images import Reading, Shown
+from restool.cli.images import Shown
 from restool.cli.option import option
 from restool.cli.parsing import number, whole_number
 from restool.cli.sizes import OneTestSize, TestSizes, TrainSizes
@@ -30,14 +30,6 @@ from restool.recipe import RECIPES, Recipe
 PANELS: dict[type, str] = {Recipe: "How to train", Budget: "How to measure"}
 """The panels of the help whose fields are knobs of the library."""
 DEFAULT_OUT = Path("results/local")
-
-
-class DeviceChoice(StrEnum):
-    """Where to compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 class MethodChoice(StrEnum):
@@ -99,6 +91,13 @@ def _of_knob(panel: type, field: "Field[Any]", kind: Any, knob: Knob) -> Any:
 _measured = partial(option, "What to measure")
 _trained = partial(option, "How to train")
 _running = partial(option, "Where to run and write")
+device_option = partial(
+    option,
+    name="--device",
+    text="auto takes a GPU where there is one, cuda:1 the second.",
+    metavar="auto|cpu|cuda|cuda:K",
+)
+"""The option for where to compute, of the panel that it is given."""
 
 ModelName = Annotated[
     str, _measured("--model", "See `restool ls models`; or torchvision:NAME, timm:NAME, or MODULE:FACTORY.", "NAME")
@@ -149,7 +148,7 @@ KeepLogits = Annotated[
     _running("--keep-logits", "Keep the logits of every cell: agreement, divergence and calibration are reported."),
 ]
 OutArgument = Annotated[Path, typer.Argument(help="Results folder.", metavar="DIR")]
-Device = Annotated[DeviceChoice, _running("--device", "auto takes a GPU where there is one.", "auto|cpu|cuda")]
+Device = Annotated[str, device_option("Where to run and write")]
 
 
 def _take_recipe(context: typer.Context, name: str) -> str:
@@ -240,48 +239,3 @@ class TuningGrid(Sources, Tested):
         int, _trained("--epochs", "Epochs of training on at every target size.", "N", parser=whole_number)
     ] = 10
     tune: Tuned = "all"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place(Reading):
-    """Where a study computes, reads and writes: what does not decide its results, or is in the data's fingerprint."""
-
-    device: Device = DeviceChoice.auto
-    method: Annotated[
-        MethodChoice,
-        _running(
-            "--method",
-            "How continuous layers convolve; auto takes the fastest. Results agree to rounding.",
-            "auto|direct|fft|basis|dft",
-        ),
-    ] = MethodChoice.auto
-    deterministic: Annotated[
-        bool,
-        _running("--deterministic", "The same seed gives the same bytes on this machine: one thread, fixed methods."),
-    ] = False
-    out: Annotated[
-        Path,
-        _running(
-            "--out", "Results folder: records, checkpoints, tables, heat maps. What it has is not done again.", "DIR"
-        ),
-    ] = DEFAULT_OUT
-    time_limit: Annotated[
-        float | None,
-        _running(
-            "--time-limit",
-            "Stop cleanly after so many minutes, such as 90 or 0.5; the same command goes on later.",
-            "MINUTES",
-            parser=number,
-        ),
-    ] = None
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        """What `restool.transfer.open_study` takes beside the folder."""
-        return {
-            "device": self.device.value,
-            "method": self.method.value,
-            "deterministic": self.deterministic,
-            "time_limit": self.time_limit,
-            **self.reading,
-        }

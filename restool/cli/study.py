@@ -10,7 +10,8 @@ from restool.cli.command import Command, tell
 from restool.cli.ending import Ending
 from restool.cli.option import option
 from restool.cli.output import models_print_on_stderr, print_files, print_json, print_rows
-from restool.cli.panels import Json, KeepLogits, Place, takes_panels
+from restool.cli.panels import Json, KeepLogits, takes_panels
+from restool.cli.place import Place
 
 study = typer.Typer(help="Run studies: files that ask a question of several sweeps.", no_args_is_help=True)
 

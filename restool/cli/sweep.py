@@ -1,7 +1,8 @@
 """`restool sweep`: the grid of train and test resolutions."""
 
 from restool.cli.grid import run_grid
-from restool.cli.panels import DryRun, Grid, Json, KeepLogits, Place, takes_panels
+from restool.cli.panels import DryRun, Grid, Json, KeepLogits, takes_panels
+from restool.cli.place import Place
 from restool.cli.start import Start
 from restool.recipe import Recipe
 

@@ -4,7 +4,8 @@ from restool.cli.command import tell
 from restool.cli.ending import Ending
 from restool.cli.grid import study_config
 from restool.cli.output import in_percent, models_print_on_stderr, print_json
-from restool.cli.panels import Json, Place, Sources, takes_panels
+from restool.cli.panels import Json, Sources, takes_panels
+from restool.cli.place import Place
 from restool.cli.start import Start
 from restool.errors import ArgumentError
 from restool.recipe import Recipe

@@ -9,7 +9,7 @@ import pandas as pd
 from restool.arguments import require_choice
 from restool.correlation import METHODS, Method
 from restool.data import load
-from restool.devices import DeviceName, be_deterministic, choose_device
+from restool.devices import be_deterministic, choose_device
 from restool.records import ResultsFolder
 from restool.report import results, tables_of, write_report
 from restool.training import load_checkpoint
@@ -95,7 +95,7 @@ class Reading(TypedDict, total=False):
 class Place(Reading, total=False):
     """Where and how to run: the arguments of `open_study` that decide no result beyond rounding."""
 
-    device: DeviceName
+    device: str
     method: Method
     keep_logits: bool
     deterministic: bool
@@ -112,7 +112,7 @@ def open_study(
     config: StudyConfig,
     out: str | Path,
     *,
-    device: DeviceName = "auto",
+    device: str = "auto",
     method: Method = "auto",
     keep_logits: bool = False,
     deterministic: bool = False,
@@ -130,7 +130,7 @@ def open_study(
     Args:
         config: what to measure.
         out: results folder. What it holds is not done again.
-        device: "auto" takes a GPU where there is one.
+        device: "auto" takes a GPU where there is one, "cuda:1" the second; see `restool.devices.choose_device`.
         method: how continuous layers convolve; results agree to rounding.
         keep_logits: also write the logits of every cell, for `restool.report.consistency`.
         deterministic: the same seed gives the same bytes, see `restool.devices.be_deterministic`; for this process.

@@ -1,5 +1,6 @@
 """Where the trainings and cells of a study are done: in this process, by workers on this machine, or on a cluster."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -7,6 +8,8 @@ from restool.arguments import Knob, check_knobs
 from restool.errors import ArgumentError, UsageError
 
 MOST_WORKERS = 1024
+JOIN = "run this on a machine of the cluster"
+"""Ray's remote clients (ray://) do not hear what a task tells while it goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +37,14 @@ class Spread:
 
     def __post_init__(self) -> None:
         check_knobs(self)
-        if self.ray is not None and not self.ray.strip():
-            raise ArgumentError("ray", "must be an address, such as auto or HOST:6379", self.ray)
+        if self.ray is not None and not re.fullmatch(r"auto|[^\s:/]+:\d{1,5}", self.ray):
+            raise ArgumentError("ray", "must be auto or HOST:PORT, such as 10.0.0.1:6379", self.ray, JOIN)
         if self.workers is not None and self.ray is not None:
             raise UsageError("`workers` are those of this machine and `ray` names a cluster; leave one out")
         gpus = self.gpus_per_cell
         if gpus is not None and gpus > 1 and gpus != int(gpus):
             raise ArgumentError("gpus_per_cell", "must be at most 1 or a whole number", gpus)
-        if ":" in self.device:
+        if self.device not in ("auto", "cpu", "cuda"):
             mend = "Ray gives each of them its GPU"
             raise ArgumentError("device", "must be auto, cpu or cuda for workers", self.device, mend)
         if self.device == "cpu" and gpus:

@@ -24,7 +24,13 @@ SIZES = ("3", "0", "-1", "8,3", "65537", "8..65537")
 MIXED = ("8+3", "8+", "+", "65537+8")
 """Bad sizes of one model."""
 READING = {"--decoders": ("-1", "1025", HUGE), "--cache": ("-1", "nan", "inf")}
-TRAINING = READING | {
+PLACE = READING | {
+    "--time-limit": POSITIVE,
+    "--workers": ("0", "-1", "1025", HUGE),
+    "--cpus-per-cell": ("0", "1", HUGE),
+    "--gpus-per-cell": ("-1", "0.5", "nan", "inf"),
+}
+TRAINING = PLACE | {
     "--epochs": ("-1", HUGE),
     "--alias-after": ("-0.1", "1.1", "nan"),
     "--alias-strength": ("-1", "nan", "inf"),
@@ -37,7 +43,6 @@ TRAINING = READING | {
     "--limit": ("0", "-1"),
     "--seeds": ("-1", "4294967296", HUGE),
     "--train": (*SIZES, *MIXED),
-    "--time-limit": POSITIVE,
     "--mean": ("nan", "inf", "x", "0.1,,0.2"),
     "--std": (*POSITIVE, "inf", "x", "0.1,0"),
 }
@@ -54,7 +59,7 @@ REFUSED = {
     "sweep": TRAINING | {"--test": SIZES, "--finetune-epochs": ("-1", HUGE)},
     "finetune": TRAINING | {"--test": SIZES, "--source-epochs": ("-1", HUGE)},
     "train": TRAINING | {"--epochs": ("0", "-1", HUGE)},
-    "study run": READING | {"--time-limit": POSITIVE},
+    "study run": PLACE,
     "evaluate": READING | {"--test": SIZES, "--limit": ("0", "-1")},
     "compare": {"--fail-below": ("nan", "inf", "-inf")},
     "diagnose": READING | {"--to": ("3", "0", "-1", "65537", HUGE), "--limit": ("0", "-1")},
@@ -165,6 +170,29 @@ def test_a_number_out_of_range_is_told_before_files_are_looked_for(restool, line
     answer = restool(*line.split())
     option = line.split()[-2]
     assert (answer.status, answer.message.split()[:2]) == (2, [option, "must"])
+
+
+COMPUTING = [command for command, signature in registered(app) if "device" in signature.parameters]
+
+
+@pytest.mark.parametrize("command", COMPUTING)
+def test_every_command_that_computes_takes_the_number_of_a_gpu(restool, files, command, monkeypatch):
+    before = sorted(files.rglob("*"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    for index, rule in (
+        ("2", "must be one of cuda:0, cuda:1, as torch sees 2 NVIDIA GPUs"),
+        ("-1", "must be auto, cpu, cuda or cuda:K, K being the number of a GPU"),
+    ):
+        answer = restool(*command.split(), *NEEDED.get(command, []), "--device", f"cuda:{index}")
+        assert (answer.status, answer.message) == (2, f"--device {rule}, but is 'cuda:{index}'")
+        assert not answer.out
+        assert sorted(files.rglob("*")) == before
+
+
+def test_the_commands_that_compute_are_those_that_train_test_or_measure():
+    benches = {f"bench {name}" for name in ("layer", "step", "eval", "data")}
+    assert set(COMPUTING) == {"sweep", "finetune", "train", "evaluate", "diagnose", "study run"} | benches
 
 
 def test_every_option_that_takes_numbers_has_a_case():

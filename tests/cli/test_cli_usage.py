@@ -61,7 +61,7 @@ SWEEP = [
     (["--time-limit", "0"], r"--time-limit must be above 0 minutes, but is 0.0"),
     (["--time-limit", "nan"], r"--time-limit must be above 0 minutes, but is nan"),
     (["--out", ""], r"invalid value for '--out': it takes a folder, but got nothing; \. is the working folder"),
-    (["--device", "tpu"], r"invalid value for '--device': .*'tpu' is not one of 'auto', 'cpu', 'cuda'"),
+    (["--device", "tpu"], r"--device must be auto, cpu, cuda or cuda:K, K being the number of a GPU, but is 'tpu'"),
     (["--limit"], r"option '--limit' requires an argument"),
     (
         ["--tran", "16"],

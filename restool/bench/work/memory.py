@@ -14,7 +14,7 @@ from restool.bench.harness.machine import computing
 from restool.bench.work.candidates import built_in, built_in_names, load_factory, parse_widths
 from restool.bench.work.models import make_model, random_inputs, training_step
 from restool.correlation import METHODS
-from restool.devices import keep_freed_memory
+from restool.devices import choose_device
 from restool.errors import RestoolError
 
 STEPS = 2
@@ -23,7 +23,7 @@ STEPS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class StepRequest:
-    """Which step of which candidate; `sigma` as typed, `device` and `threads` as in `computing`."""
+    """Which step of which candidate; `sigma` as typed, `device` as in `choose_device`, `threads` as in `computing`."""
 
     candidate: str
     model: str
@@ -55,7 +55,7 @@ def step_memory(request: StepRequest) -> dict[str, int]:
 
 def measure(request: StepRequest) -> dict[str, int]:
     """What `step_memory` asks a new process for."""
-    device = torch.device(request.device)
+    device = choose_device(request.device)
     with computing(request.threads):
         [width] = parse_widths(request.sigma)
         model = make_model(request.model, request.size, width)
@@ -84,5 +84,4 @@ def most_held(device: torch.device) -> int:
 
 
 if __name__ == "__main__":
-    keep_freed_memory()  # as the commands do
     print(json.dumps(measure(StepRequest(**json.loads(sys.argv[1])))))
