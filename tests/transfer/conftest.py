@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,9 @@ class Progress:
 
     def waiting(self, cells: int) -> None:
         self.waits.append(cells)
+
+    def under_way(self, tasks: Sequence[str]) -> None:
+        pass
 
     def failed(self, text: str, error: Exception) -> None:
         self.failures.append((text, str(error)))

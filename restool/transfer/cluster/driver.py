@@ -81,6 +81,7 @@ class Driver:
         self._sources: dict[SourceRun, Any] = {}
         self._answers: dict[SourceRun, Any] = {}
         self._lost: dict[Task, int] = {}
+        self._settled: set[Cell | SourceRun] = set()
         self._watch: Watch | None = None
 
     def run(self) -> None:
@@ -139,7 +140,7 @@ class Driver:
                 self._held.append(task)
                 continue
             if task.cell is not None and self.study.is_done(task.cell):  # another process did it meanwhile
-                self._step()
+                self._settle(task.cell)
                 if task.cell in self._cells.get(task.run, ()):
                     locks.close()
                     continue
@@ -180,7 +181,7 @@ class Driver:
             case File(path, content):
                 write_atomically(self.study.folder.path / path, content)
                 if path.startswith("records/"):
-                    self._step()
+                    self._settle(given.task.cell)
             case Answers(logits):
                 self._answers[given.task.run] = self.pool.put(logits)
             case Failed(cell, error):
@@ -199,11 +200,12 @@ class Driver:
             failed = [task.cell, *(() if task.run in self._sources else self._cells.pop(task.run, ()))]
             if not any(failed):
                 self.failed.append(task.run)
+                self._settle(task.run)
                 study.tell(f"train {task.run}", error)
         for each in failed:
             if each is not None and each not in study.failed and not study.is_done(each):
                 study.fail(each, error)
-                self._step()
+                self._settle(each)
 
     def _end(self, stream: Any) -> None:
         """A task is done; that of a source model leads to those of its cells."""
@@ -216,7 +218,7 @@ class Driver:
         if run in self._cells:
             self._ready.extend(Task(run=run, cell=cell) for cell in self._cells[run])
         else:
-            self._step()
+            self._settle(run)
 
     def _lose(self, stream: Any, reason: str) -> None:
         """A worker is gone with its task, which another one gets."""
@@ -231,8 +233,10 @@ class Driver:
         error = WorkerLostError(f"its workers died {MOST_LOST + 1} times, the last time so: {reason}")
         self._fail(given, None, error)
 
-    def _step(self) -> None:
-        if self._watch is not None:
+    def _settle(self, what: Cell | SourceRun | None) -> None:
+        """What is done or failed is a step of the progress, once."""
+        if self._watch is not None and what is not None and what not in self._settled:
+            self._settled.add(what)
             self._watch.step()
 
 
