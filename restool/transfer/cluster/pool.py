@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from restool.errors import ArgumentError, RestoolError, UsageError
 from restool.transfer.cluster.messages import Event, Task
 from restool.transfer.cluster.worker import perform
 from restool.transfer.spread import Spread
+
+REACH_SECONDS = 10.0
+"""A cluster that does not answer for so long is not there."""
 
 
 class UnreachableError(RestoolError):
@@ -81,11 +85,15 @@ class Pool:
             cpus = self.spread.workers * self.cpus
             self._ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
             return
+        address = str(self.spread.ray)
+        host, _, port = address.partition(":")
         try:
-            self._ray.init(self.spread.ray, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().partition("\n")[0].rstrip(".")
-            raise UnreachableError(f"no Ray cluster answers at {self.spread.ray}: {reason}") from error
+            if port:  # Ray itself tries for a quarter of an hour
+                socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
+            self._ray.init(address, **quiet)
+        except (OSError, OverflowError, ValueError, RuntimeError) as error:
+            where = f"at {address}" if port else "on this machine"
+            raise UnreachableError(f"no Ray cluster answers {where}; start one by `ray start`") from error
 
     def _gpus_of_a_task(self) -> float:
         """What a task gets where nothing was asked for, and a refusal of what this machine does not have."""
@@ -96,6 +104,8 @@ class Pool:
             asked = 1.0
             if self.spread.workers is not None and 0 < here < self.spread.workers:
                 asked = math.floor(1e4 * here / self.spread.workers) / 1e4  # Ray counts in ten thousandths
+        if self.spread.workers is not None and asked and not here:
+            raise UsageError("Ray finds no GPU on this machine; leave `gpus_per_cell` out and let `device` be cpu")
         if self.spread.workers is not None and asked > here:
             raise ArgumentError("gpus_per_cell", f"must be at most {here:g}, all GPUs of this machine", asked)
         return asked
