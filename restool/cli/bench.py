@@ -12,7 +12,7 @@ from restool.cli.command import Command
 from restool.cli.option import option
 from restool.cli.output import print_files, print_json
 from restool.cli.panels import Json, device_option, takes_panels
-from restool.cli.parsing import model_names, names, sizes, whole_number
+from restool.cli.parsing import model_names, names, numbers, sizes, whole_number
 from restool.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -214,6 +214,27 @@ def data(
     shown: dict[str, Any] = {} if size is None else {"sizes": sizes(size, "size")}
     chosen = work(images=images, batch=batch, workers=workers, **shown)
     _run(chosen, running, budget, as_json)
+
+
+@bench.command(cls=Command)
+@takes_panels
+def scale(
+    running: Running,
+    budget: Budget,
+    workers: Annotated[str, _measured("--workers", "Processes of Ray: 2, or 1,2,4.", "NUMBERS")] = "1,2",
+    models: Annotated[int, _measured("--models", "Source models, of 46 cells each.", "N", parser=whole_number)] = 2,
+    images: Annotated[int, _measured("--images", "Test images of a cell.", "N", parser=whole_number)] = 100,
+    as_json: Json = False,
+) -> None:
+    """Cells a second by one process and by workers of Ray, and what these cost a cell.
+
+    restool bench scale --workers 1,2,4 --models 4
+    """
+    from restool.bench.work.scale import ScaleBench
+    from restool.transfer.spread import MOST_WORKERS
+
+    counts = numbers(workers, "workers", least=1, most=MOST_WORKERS)
+    _run(ScaleBench(workers=tuple(counts), models=models, images=images), running, budget, as_json)
 
 
 @bench.command(cls=Command)

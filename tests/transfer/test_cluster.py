@@ -22,7 +22,7 @@ class Desk:
     `loses` is asked after every event whether its worker dies of it.
     """
 
-    cpus, gpus, slots = 1, 0.0, 1
+    cpus, gpus, slots, most_given = 1, 0.0, 1, 2
 
     def __init__(self, loses: Callable[[Task, object], bool] = lambda task, event: False) -> None:
         self.loses, self.tasks, self.cancelled = loses, [], []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from restool.errors import UsageError
 from restool.transfer import sweep
 from restool.transfer.cluster import Driver, Pool
-from restool.transfer.cluster.pool import UnreachableError
 from restool.transfer.spread import Spread
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'restool[ray]'")
@@ -97,5 +98,6 @@ def test_a_driver_is_killed_and_started_again_by_the_command_line(lab, tmp_path)
 
 
 def test_an_address_where_nothing_answers_is_one_line(lab, tmp_path):
-    with pytest.raises(UnreachableError, match="no Ray cluster answers at 127.0.0.1:9; start one by `ray start`"):
+    told = "`ray` must be where a Ray cluster answers, but is '127.0.0.1:9'; start one by `ray start --head`"
+    with pytest.raises(UsageError, match=re.escape(told)):
         sweep(lab.config(), tmp_path, ray="127.0.0.1:9", device="cpu")

@@ -53,12 +53,14 @@ class Case:
         candidates: the first one is the baseline.
         pieces: of the work, counted; none where it was not counted, which leaves out the floor.
         images: handled by a call; None where speed is not counted in images.
+        cells: of a grid that a call runs, likewise.
     """
 
     place: Mapping[str, Any]
     candidates: Sequence[Candidate]
     pieces: Sequence[Costs]
     images: int | None = None
+    cells: int | None = None
 
     @property
     def text(self) -> str:
@@ -125,6 +127,8 @@ def _measure(
         }
         if case.images is not None:
             row["images_per_second"] = case.images / timing.median
+        if case.cells is not None:
+            row["cells_per_second"] = case.cells / timing.median
         rows.append(row | candidate.extras())
     return rows, timings
 

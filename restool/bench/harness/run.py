@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 from typing import Protocol as Interface
@@ -34,7 +35,7 @@ class Bench(Interface):
     def __len__(self) -> int:
         """Cases."""
 
-    def cases(self, device: torch.device) -> Iterator[Case]:
+    def cases(self, device: torch.device) -> Generator[Case]:
         """To be measured one after another."""
 
 
@@ -64,10 +65,10 @@ def run(
     """
     require_value("threads", threads, int | None, THREADS)
     rows = []
-    with computing(threads):
+    with computing(threads), closing(bench.cases(device)) as cases:  # a case may hold processes
         used, load = torch.get_num_threads(), os.getloadavg()[0]
         machine = measure_machine(device)
-        for case_rows in compare(bench.cases(device), machine, budget=budget, stopwatch=stopwatch_for(device)):
+        for case_rows in compare(cases, machine, budget=budget, stopwatch=stopwatch_for(device)):
             rows += case_rows
             step()
     limits = {name: value for name, value in asdict(budget).items() if math.isfinite(value)}

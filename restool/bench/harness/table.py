@@ -57,6 +57,8 @@ def title(record: dict[str, Any]) -> str:
             return f"A training step of {settings['model'] if len(models) < 2 else f'{len(models)} models'}, {batch}"
         case "eval":
             return f"Evaluation of {settings['model']} from {settings['source']} px, {batch}"
+        case "scale":
+            return f"A grid of {settings['models']} untrained models by workers, {settings['images']} test images"
     return f"Input pipeline, {settings['images']} images of {settings['stored']} px, {batch}"
 
 
@@ -121,6 +123,8 @@ def table(rows: list[Row]) -> list[list[str]]:
     optional = {
         "times_floor": "times floor",
         "images_per_second": "images/s",
+        "cells_per_second": "cells/s",
+        "overhead_per_cell": "overhead of a cell",
         "peak_memory": "peak memory",
         "start_memory": "before a step",
     }
@@ -150,6 +154,8 @@ def _name(row: Row) -> str:
 def _written(column: str, value: float) -> str:
     if column.endswith("memory"):
         return f"{value / 1e9:.2f} GB"
+    if column == "overhead_per_cell":
+        return f"{'-' if value < 0 else ''}{duration(abs(value))}"
     return f"{digits(value)}x" if column == "times_floor" else digits(value)
 
 

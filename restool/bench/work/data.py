@@ -1,6 +1,6 @@
 """`restool bench data`: random 8-bit images on their way to a model in training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -63,7 +63,7 @@ class DataBench:
         """Cases."""
         return len(self.sizes)
 
-    def cases(self, device: torch.device) -> Iterator[Case]:
+    def cases(self, device: torch.device) -> Generator[Case]:
         """One per size."""
         dataset = noise(self.images)
         for size in self.sizes:

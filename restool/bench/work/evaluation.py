@@ -1,6 +1,6 @@
 """`restool bench eval`: a trained model on one batch of images after another."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -58,7 +58,7 @@ class EvalBench:
         """Cases."""
         return len(self.sizes) * len(self.widths)
 
-    def cases(self, device: torch.device) -> Iterator[Case]:
+    def cases(self, device: torch.device) -> Generator[Case]:
         """One per width and size, growing in size."""
         RATES.calibrate(device, torch.float32)
         for width in self.widths:

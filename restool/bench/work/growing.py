@@ -1,7 +1,7 @@
 """What the benchmarks of a layer and of a step share: a case for every mask width and image size."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import torch
@@ -33,7 +33,7 @@ class Growing(ABC):
         """Cases."""
         return len(self.sizes) * len(self.widths)
 
-    def cases(self, device: torch.device) -> Iterator[Case]:
+    def cases(self, device: torch.device) -> Generator[Case]:
         """One per width and size; a device that "auto" does not know is measured first."""
         if "auto" in self.candidates:
             RATES.calibrate(device, torch.float32)

@@ -1,6 +1,6 @@
 """`restool bench data` of photographs: JPEG files of one shape on their way to a model in training."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -45,7 +45,7 @@ class PhotographBench(DataBench):
         """What all cases share."""
         return super().settings | {"stored": f"{WIDTH}x{HEIGHT}", "encoding": "JPEG"}
 
-    def cases(self, device: torch.device) -> Iterator[Case]:
+    def cases(self, device: torch.device) -> Generator[Case]:
         """One per size."""
         files = drawn_files(self.images)
         labels = torch.arange(self.images) % 10

@@ -1,9 +1,8 @@
 """`restool bench step`: a training step of a model, or of several one after another."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Annotated, Any, ClassVar, cast, get_args
 
 import torch
@@ -161,6 +160,7 @@ class StepBenches:
         """Cases."""
         return sum(map(len, self.benches))
 
-    def cases(self, device: torch.device) -> Iterator[Case]:
+    def cases(self, device: torch.device) -> Generator[Case]:
         """Those of every model."""
-        return chain.from_iterable(bench.cases(device) for bench in self.benches)
+        for bench in self.benches:
+            yield from bench.cases(device)

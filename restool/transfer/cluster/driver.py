@@ -25,10 +25,6 @@ from restool.transfer.turns import WAIT_SECONDS
 
 MOST_LOST = 3
 """A task is given again so many times when its worker is lost."""
-AHEAD = 2
-"""So many tasks for every one that can be done at a time are given, so that no worker waits for the next."""
-MOST_GIVEN = 400
-"""And no more than these, for each holds a lock, which is an open file."""
 LOOK_SECONDS = 0.5
 
 
@@ -131,7 +127,7 @@ class Driver:
 
     def _give(self) -> None:
         """Give tasks to the pool as long as it has use for them."""
-        most = min(MOST_GIVEN, AHEAD * max(1, self.pool.slots))
+        most = self.pool.most_given
         while (self._ready or self._todo) and len(self._given) < most:
             task = (self._ready or self._todo).popleft()  # models that are trained have their cells done
             try:

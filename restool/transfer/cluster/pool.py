@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from restool.errors import ArgumentError, RestoolError, UsageError
+from restool.errors import ArgumentError, UsageError
 from restool.transfer.cluster.messages import Event, Task
 from restool.transfer.cluster.worker import perform
 from restool.transfer.spread import Spread
 
+AHEAD = 2
+"""So many tasks for every one that can be done at a time are given, so that no worker waits for the next."""
+MOST_GIVEN = 400
+"""And no more than these, for each holds a lock, which is an open file."""
 REACH_SECONDS = 10.0
 """A cluster that does not answer for so long is not there."""
-
-
-class UnreachableError(RestoolError):
-    """There is no cluster at an address."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class Pool:
         gpus: that a task gets.
 
     Raises:
-        UsageError: Ray is not installed, or the machines are too small for a task.
-        UnreachableError: there is no cluster at the address.
+        UsageError: Ray is not installed, no cluster is at the address, or this machine is too small for a task.
     """
 
     def __init__(self, spread: Spread) -> None:
@@ -92,8 +91,8 @@ class Pool:
                 socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
             self._ray.init(address, **quiet)
         except (OSError, OverflowError, ValueError, RuntimeError) as error:
-            where = f"at {address}" if port else "on this machine"
-            raise UnreachableError(f"no Ray cluster answers {where}; start one by `ray start`") from error
+            rule = "must be where a Ray cluster answers"
+            raise ArgumentError("ray", rule, address, "start one by `ray start --head`") from error
 
     def _gpus_of_a_task(self) -> float:
         """What a task gets where nothing was asked for, and a refusal of what this machine does not have."""
@@ -120,6 +119,11 @@ class Pool:
         found = self._resources()
         shares = [found.get("CPU", 0) / self.cpus, *([found.get("GPU", 0) / self.gpus] if self.gpus else [])]
         return math.floor(min(shares) + 1e-6)
+
+    @property
+    def most_given(self) -> int:
+        """How many tasks are to be given at a time."""
+        return min(MOST_GIVEN, AHEAD * max(1, self.slots))
 
     def put(self, value: object) -> Any:
         """A handle of a value, by which every machine gets it once."""
