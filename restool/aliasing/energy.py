@@ -68,7 +68,7 @@ def layer_energy(name: str, kernel: FactoredKernel, finer: float) -> LayerEnergy
     """
     below = kernel.basis
     for axis in range(1, below.dim()):
-        project = low_pass(below.shape[axis], finer).to(below)
+        project = low_pass(below.shape[axis], finer, below.dtype, below.device)
         below = (below.transpose(axis, -1) @ project).transpose(axis, -1)
     basis, below = kernel.basis.flatten(1), below.flatten(1)
     gram = basis @ basis.T
@@ -79,10 +79,10 @@ def layer_energy(name: str, kernel: FactoredKernel, finer: float) -> LayerEnergy
 
 
 @lru_cache(maxsize=256)
-def low_pass(taps: int, finer: float) -> Tensor:
-    """Projection of `taps` samples on frequencies below 1 / (2 finer) cycles per tap: [taps, taps] float64 on the CPU.
+def low_pass(taps: int, finer: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Projection of `taps` samples on frequencies below 1 / (2 finer) cycles per tap: [taps, taps].
 
-    P[j, k] = integral of exp(2 pi i f (j - k)) over |f| < 1 / (2 finer) = sinc((j - k) / finer) / finer
+    P[j, k] = integral of exp(2 pi i f (j - k)) over |f| < 1 / (2 finer) = sinc((j - k) / finer) / finer,   in float64
     """
     steps = torch.arange(taps, dtype=torch.float64)
-    return torch.sinc((steps[:, None] - steps) / finer) / finer
+    return (torch.sinc((steps[:, None] - steps) / finer) / finer).to(device, dtype)

@@ -5,6 +5,7 @@ Photographs that do not fit, or of which random parts are cut, come from `restoo
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -41,20 +42,21 @@ def flip_and_crop(images: Tensor, flipped: Tensor, offsets: Tensor) -> Tensor:
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """(grey level / 255 - mean) / std per channel: [B, C, *N] uint8 -> float32, as convolutions are fastest on it."""
-    shift, scale = _by_channel(images, mean, std)
+    shift, scale = (by_channel(tuple(values), images.dim() - 2, images.device) for values in (mean, std))
     fastest = torch.channels_last if images.dim() == 4 else torch.contiguous_format
     return (images.float() / 255).sub_(shift).div_(scale).contiguous(memory_format=fastest)
 
 
 def grey_levels(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """The whole grey levels that `normalise` made images of, as float32 of the same shape."""
-    shift, scale = _by_channel(images, mean, std)
+    shift, scale = (by_channel(tuple(values), images.dim() - 2, images.device) for values in (mean, std))
     return ((images * scale + shift) * 255).round()
 
 
-def _by_channel(images: Tensor, *values: Sequence[float]) -> list[Tensor]:
-    axes = [1] * (images.dim() - 2)
-    return [images.new_tensor(each, dtype=torch.float32).view(-1, *axes) for each in values]
+@lru_cache(maxsize=64)
+def by_channel(values: tuple[float, ...], axes: int, device: torch.device) -> Tensor:
+    """One number per channel for images of so many axes, float32 [C, 1, ...], copied to a device once."""
+    return torch.tensor(values, dtype=torch.float32, device=device).view(-1, *[1] * axes)
 
 
 class Drawn(NamedTuple):

@@ -65,7 +65,7 @@ class Solver:
         """
         from torchdiffeq import odeint, odeint_adjoint
 
-        times = torch.tensor([0.0, END], dtype=state.dtype, device=state.device)
+        times = END * torch.arange(2, dtype=state.dtype, device=state.device)
         options: dict[str, Any] = {"method": self.scheme, "rtol": self.tolerance, "atol": self.tolerance}
         if self.scheme != "dopri5":
             options["options"] = {"grid_constructor": self._grid}
@@ -75,7 +75,8 @@ class Solver:
         return odeint(watched, state, times, **options)[1]
 
     def _grid(self, field: Field, state: Tensor, times: Tensor) -> Tensor:
-        return torch.lerp(times[0], times[-1], torch.linspace(0, 1, self.steps + 1).to(times))
+        parts = torch.linspace(0, 1, self.steps + 1, dtype=times.dtype, device=times.device)
+        return torch.lerp(times[0], times[-1], parts)
 
 
 class _Watched:

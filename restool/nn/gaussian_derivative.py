@@ -62,12 +62,15 @@ class GaussianDerivativeConv(ScaledConv):
         stride: see `ScaledConv`.
     """
 
+    along: Tensor  # orders of the derivatives along y and along x, see `jet`: [2, F]
+
     def __init__(
         self, in_channels: int, out_channels: int, *, order: int = 2, extent: float = 2.0, stride: int = 1
     ) -> None:
         super().__init__(stride=stride)
         self.order, self.extent = order, extent
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, len(jet(order)[0])))
+        self.register_buffer("along", torch.tensor(jet(order)), persistent=False)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, self.along.shape[1]))
         self.log2_sigma = nn.Parameter(torch.zeros(()))
 
     def discrete_kernel(self) -> FactoredKernel:
@@ -75,8 +78,8 @@ class GaussianDerivativeConv(ScaledConv):
         sigma = torch.exp2(self.log2_sigma)
         reach = scaled_reach(self.extent * sigma.item() + 0.5, self.scale.item())
         factors = gaussian_derivatives(offsets(reach, sigma), sigma * self.scale, self.order)  # [N + 1, K]
-        along_y, along_x = jet(self.order)
-        return FactoredKernel(self.weight, factors[along_y][:, :, None] * factors[along_x][:, None, :])
+        along_y, along_x = factors[self.along]  # [F, K] each
+        return FactoredKernel(self.weight, along_y[:, :, None] * along_x[:, None, :])
 
     def extra_repr(self) -> str:
         """Channels and the choices of the constructor, for `print(model)`."""
@@ -96,10 +99,13 @@ class PairwiseGaussianDerivativeConv(ScaledConv):
         reach: training pixels from the middle to the edge of the kernel.
     """
 
+    along: Tensor  # likewise
+
     def __init__(self, in_channels: int, out_channels: int, *, order: int = 2, reach: int = 3) -> None:
         super().__init__()
         self.order, self.reach = order, reach
-        self.weight = nn.Parameter(0.1 * torch.randn(out_channels, in_channels, len(jet(order)[0])))
+        self.register_buffer("along", torch.tensor(jet(order)), persistent=False)
+        self.weight = nn.Parameter(0.1 * torch.randn(out_channels, in_channels, self.along.shape[1]))
         self.log2_sigma = nn.Parameter(2 / 3 * torch.randn(out_channels, in_channels))
 
     def discrete_kernel(self) -> Tensor:
@@ -108,7 +114,7 @@ class PairwiseGaussianDerivativeConv(ScaledConv):
         positions = offsets(scaled_reach(self.reach, self.scale.item()), sigma)
         factors = gaussian_derivatives(positions, sigma, self.order).movedim(0, -1)  # [O, I, K, N + 1]
         mix = self.weight.new_zeros(*self.weight.shape[:2], self.order + 1, self.order + 1)
-        mix[:, :, *jet(self.order)] = self.weight
+        mix[:, :, *self.along] = self.weight
         return factors @ mix @ factors.mT
 
     def extra_repr(self) -> str:

@@ -1,6 +1,7 @@
 """Convolutions whose kernel is measured in training pixels, and how they meet a finer or coarser grid."""
 
 import math
+from collections.abc import Callable
 from typing import Protocol as Interface
 from typing import Self, runtime_checkable
 
@@ -33,7 +34,8 @@ class Rescaled(nn.Module):
 
     Attributes:
         scale: pixels per training pixel, or steps per training step. A buffer, so that the checkpoint of a model
-            trained on elsewhere holds it.
+            trained on elsewhere holds it; on the CPU wherever the layer is, for the host reads it at every call and
+            would wait for a GPU.
     """
 
     scale: Tensor
@@ -41,6 +43,11 @@ class Rescaled(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("scale", torch.ones(()))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        self.scale = self.scale.cpu()
+        return self
 
     def at_scale(self, scale: float) -> Self:
         """A copy with the same parameters on another grid.

@@ -240,5 +240,6 @@ def _require_finite(loss: float, place: Place) -> None:
 
 def _require_finite_weights(model: nn.Module, place: Place) -> None:
     """The loss of an epoch's last step is that before its update."""
-    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+    finite = [parameter.isfinite().all() for parameter in model.parameters()]
+    if finite and not torch.stack(finite).all():  # read at once, for the host waits for each
         raise TrainingDivergedError(f"the weights became infinite in {place}; lower `learning_rate`")

@@ -91,7 +91,8 @@ def weights_digest(layer: nn.Module) -> str:
     for name, module in layer.named_modules():
         plain = {k: v for k, v in vars(module).items() if isinstance(v, int | float | str | tuple) and k != "training"}
         state.update(repr((name, id(type(module)), sorted(plain.items()))).encode())
-    for name, tensor in layer.state_dict().items():
+    tensors = layer.state_dict()
+    for name, tensor in tensors.items():
         state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        state.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    state.update(torch.cat([tensor.reshape(-1).view(torch.uint8) for tensor in tensors.values()]).cpu().numpy().data)
     return state.hexdigest()

@@ -62,7 +62,7 @@ class LegendreMemory(Rescaled):
 
     def _response(self, numbers: Tensor) -> Tensor:
         theta = self.steps * self.scale.item()
-        return impulse_response(self.order, theta, numbers.shape[1], self.scale.dtype, self.scale.device)
+        return impulse_response(self.order, theta, numbers.shape[1], self.scale.dtype, numbers.device)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """The memory at every step by FFT, [B, T] -> [B, d, T]."""
