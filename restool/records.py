@@ -20,7 +20,7 @@ from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 from numpy.typing import NDArray
 
 from restool.errors import ArgumentError, DamagedError, UsageError
-from restool.files import leftovers, write_atomically
+from restool.files import remove_leftovers, write_atomically
 from restool.integrity import RECORD_FORMAT, SET_ASIDE, sealed
 from restool.version import __version__
 
@@ -82,8 +82,7 @@ class ResultsFolder:
 
     def create(self) -> None:
         """Make the folder, mark it with the format of its records, and remove what killed processes left unfinished."""
-        for path in leftovers(self.path.rglob("*.tmp")):
-            path.unlink(missing_ok=True)
+        remove_leftovers(self.path)
         if not (self.path / MARKER).exists():
             content = {"format": RECORD_FORMAT, "restool": __version__}
             write_atomically(self.path / MARKER, json.dumps(content).encode())

@@ -1,12 +1,14 @@
 """Laws of files that are written whole, and of what a killed process leaves of them."""
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from restool.files import leftovers, write_atomically
+from restool.files import leftovers, require_place, write_atomically, write_files
 from restool.records import ResultsFolder
 
 KILLED = """
@@ -29,15 +31,44 @@ def killed(tmp_path):
 
 
 def test_what_a_killed_process_left_is_found_and_removed_at_the_next_start(tmp_path, killed):
-    assert list(leftovers(tmp_path.rglob("*.tmp"))) == [killed]
+    assert list(leftovers(tmp_path)) == [killed]
     ResultsFolder(tmp_path).create()
     assert not killed.exists()
+
+
+def test_files_that_are_written_take_the_place_of_what_a_killed_process_left(killed):
+    [written] = write_files(killed.parent, {"b.json": b"whole"})
+    assert list(killed.parent.iterdir()) == [written]
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "loop", "loop/below", "a" * 300])
+def test_a_place_where_no_folder_can_be_is_told_before_anything_is_made(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OSError, match=place):
+        require_place(tmp_path / place)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_place_where_a_folder_can_be_is_not_made(tmp_path):
+    for place in (tmp_path, tmp_path / "new" / "deep"):
+        require_place(place)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_cannot_be_written_is_told_by_its_own_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in (tmp_path, Path(".")):
+        with pytest.raises(OSError, match=f"'{re.escape(str(place))}'"):
+            write_atomically(place, b"content")
+    assert not list(tmp_path.parent.glob("*.tmp"))
 
 
 @pytest.mark.parametrize("name", ["a.json.{pid}.tmp", "a.json.99999999@elsewhere.tmp", "mine.tmp", "a.json.tmp"])
 def test_what_a_living_process_another_machine_or_a_user_writes_stays(tmp_path, name):
     (tmp_path / name.format(pid=os.getpid())).write_text("being written")
-    assert list(leftovers(tmp_path.rglob("*.tmp"))) == []
+    assert list(leftovers(tmp_path)) == []
 
 
 def test_the_temporary_file_of_this_process_is_its_own(tmp_path, monkeypatch):
@@ -45,7 +76,7 @@ def test_the_temporary_file_of_this_process_is_its_own(tmp_path, monkeypatch):
     replace = os.replace
 
     def look(old, new):
-        seen.extend(leftovers(tmp_path.rglob("*.tmp")))
+        seen.extend(leftovers(tmp_path))
         replace(old, new)
 
     monkeypatch.setattr("restool.files.os.replace", look)

@@ -92,7 +92,7 @@ def run() -> None:
 
 
 def _fail_on_usage(error: typer.TyperException) -> NoReturn:
-    message = error.format_message().strip().rstrip(".")
+    message = error.format_message().replace("Value error, ", "").strip().rstrip(".")
     if not message:  # `restool` alone, which has shown its help
         sys.exit(2)
     context = getattr(error, "ctx", None)

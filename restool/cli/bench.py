@@ -257,9 +257,12 @@ def _run(chosen: "Bench", running: Running, budget: Budget, as_json: bool) -> No
     from restool.bench.harness.run import run
     from restool.bench.harness.table import text
     from restool.devices import choose_device
+    from restool.files import require_place
     from restool.transfer.progress import ProgressBars
 
     device = choose_device(running.device)
+    if running.out is not None:
+        require_place(running.out)
     with ProgressBars().activity(f"bench {chosen.kind}", len(chosen)) as watch:
         record = run(chosen, device, budget=budget, threads=running.threads, step=watch.step)
     if as_json:

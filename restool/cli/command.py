@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import typer
 from typer.core import TyperCommand
@@ -15,6 +15,8 @@ _options: ContextVar[Mapping[str, str]] = ContextVar("options")  # of the runnin
 
 GOES_ON = "; the same command goes on from the last finished epoch and cell"
 """What commands tell that can be stopped at any time."""
+NOTHING = {"DIR": "folder, but got nothing; . is the working folder", "PATH": "path, but got nothing"}
+"""What is told of an empty path, by what the help calls it."""
 
 
 class Failure(Exception):  # noqa: N818 (an end of the program, not a defect)
@@ -29,10 +31,14 @@ class Command(TyperCommand):
     """Turns the errors of the library into the words of its own options."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Read what was typed; an empty folder, which a path would take for the working one, is a slip."""
-        if "--out=" in args or any(name == "--out" and not value.strip() for name, value in pairwise(args)):
-            told = "it takes a folder, but got nothing; . is the working folder"
-            raise typer.BadParameter(told, ctx=ctx, param_hint="'--out'")
+        """Read what was typed; an empty path, which would be taken for the working folder, is a slip."""
+        values, *_ = self.make_parser(ctx).parse_args(list(args))
+        for parameter in filter(_takes_path, self.params):
+            typed = values.get(parameter.name)
+            several = [typed] if isinstance(typed, str) else typed if isinstance(typed, Sequence) else []
+            if any(not text.strip() for text in several):
+                told = f"it takes a {NOTHING.get(str(parameter.metavar), 'file, but got nothing')}"
+                raise typer.BadParameter(told, ctx=ctx, param_hint=f"'{_typed(parameter)}'")
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -55,6 +61,12 @@ def tell(error: Exception) -> str:
         return str(error)
     options = _options.get({})
     return error.told(lambda name: options.get(name, name.replace("_", " ")))
+
+
+def _takes_path(parameter: Any) -> bool:
+    """Whether an option or argument takes files or folders."""
+    kind = parameter.type_descriptor.annotation
+    return Path in (kind, *get_args(kind))
 
 
 def _typed(parameter: Any) -> str:

@@ -36,11 +36,16 @@ def diagnose(
     from restool.analysis.portraits import portraits
     from restool.diagnosis import as_plain, steps
     from restool.diagnosis import diagnose as measure
+    from restool.files import require_place
+    from restool.records import ResultsFolder
     from restool.report import diagnosis
     from restool.report.tables import aligned
     from restool.transfer.progress import ProgressBars
 
     typed = None if to is None else target_of(to, "")
+    if out is not None:
+        ResultsFolder(out)  # rejects a folder of another version
+        require_place(out / "diagnoses")
     model, stored, dataset, data, device = open_checkpoint(checkpoint, images)
     to = typed or target_of(None, dataset)
     total = steps(model, stored.spec, to)

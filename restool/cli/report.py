@@ -39,7 +39,7 @@ def report(out: Folders = None, page: Page = None, metric: Metric = "accuracy", 
     restool report results/local --metric flops_per_image
     """
     from restool.records import ResultsFolder
-    from restool.report import METRICS, write_page, write_report
+    from restool.report import METRICS, write_page, write_report, write_reports
 
     outs = out or [DEFAULT_OUT]
     require_choice("metric", metric, METRICS)
@@ -51,8 +51,5 @@ def report(out: Folders = None, page: Page = None, metric: Metric = "accuracy", 
     if len(outs) == 1 and page is None:
         print_report(outs[0], write_report(outs[0], metric), metric=metric, as_json=as_json)
         return
-    if shows_accuracy:
-        files = write_page(outs, page or Path("report.html"))
-    else:
-        files = [path for each in outs for path in write_report(each, metric)]
+    files = write_page(outs, page or Path("report.html")) if shows_accuracy else write_reports(outs, metric)
     print_reports(outs, files, metric=metric, as_json=as_json)

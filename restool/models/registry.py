@@ -35,6 +35,9 @@ FLEXNET_WIDTHS = {
 NJET_WIDTHS = (38, 38, 38, 57, 57, 57, 76, 76)
 """The stem and the blocks of the official FlexNet-7 with N-Jets have these widths."""
 
+LARGEST_WIDTH = 16_384
+"""No network of today is wider, and the weights of a wider layer fit into no memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shell:
@@ -143,15 +146,16 @@ def shell_name(family: Literal["flexnet", "flextcn"], widths: Sequence[int], kin
 
 
 def _parse_shell(name: str) -> Shell | None:
-    match = re.fullmatch(r"(flexnet|flextcn)\[(\d+(?:,\d+)*)\](?:-(.+))?", name)
+    match = re.fullmatch(r"(flexnet|flextcn)\[(\d+(?:,\d+)*)\](?:-(.+))?", name, re.ASCII)
     if match is None:
         return None
-    family, widths, kind = match[1], tuple(int(n) for n in match[2].split(",")), match[3] or "magnet"
+    family, widths, kind = match[1], match[2].split(","), match[3] or "magnet"
     if kind not in LAYER_KINDS:
         raise unknown_name("layer kind", kind, LAYER_KINDS, place=f" in {name!r}")
-    if min(widths) < 1 or len(widths) < (2 if family == "flexnet" else 1):
-        raise UsageError(f"{name!r} needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]")
-    return Shell(family="flexnet" if family == "flexnet" else "flextcn", widths=widths, kind=kind)
+    if len(widths) < (2 if family == "flexnet" else 1) or not all(1 <= float(n) <= LARGEST_WIDTH for n in widths):
+        told = f"needs widths from 1 to {LARGEST_WIDTH:,}: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]"
+        raise UsageError(f"{name!r} {told}")
+    return Shell(family="flexnet" if family == "flexnet" else "flextcn", widths=tuple(map(int, widths)), kind=kind)
 
 
 def _shell_entry(name: str, shell: Shell, source: str) -> ModelEntry:

@@ -31,6 +31,7 @@ __all__ = [
     "tables_of",
     "write_page",
     "write_report",
+    "write_reports",
 ]
 
 TABLES = (ACCURACY.name, "curve", "consistency", *MEASURES)
@@ -89,10 +90,17 @@ def write_report(out: Path, metric: str = ACCURACY.name) -> list[Path]:
         MissingDataError: there are no records, or none tells the metric.
         UsageError: a record, its logits or a diagnosis is damaged, or there is no such metric.
     """
-    from restool.report.folder import make_report, write_measure  # seaborn takes a second that only figures need
+    return write_reports([out], metric)
+
+
+def write_reports(outs: Sequence[Path], metric: str = ACCURACY.name) -> list[Path]:
+    """Write the reports of several folders, or of none unless all could be made; see `write_report`."""
+    from restool.report.folder import make_report, write_measures  # seaborn takes a second that only figures need
 
     require_choice("metric", metric, METRICS)
-    return write_measure(out, MEASURES[metric]) if metric in MEASURES else make_report(out).write()
+    if metric in MEASURES:
+        return write_measures(outs, MEASURES[metric])
+    return [path for report in [make_report(out) for out in outs] for path in report.write()]
 
 
 def write_page(outs: Sequence[Path], to: Path) -> list[Path]:
@@ -105,6 +113,5 @@ def write_page(outs: Sequence[Path], to: Path) -> list[Path]:
     from restool.report.page import page
 
     reports = [make_report(out) for out in outs]
-    written = [path for report in reports for path in report.write()]
     write_atomically(to, page([report.chapter for report in reports]).encode())
-    return [*written, to]
+    return [*(path for report in reports for path in report.write()), to]

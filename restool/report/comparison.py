@@ -47,12 +47,14 @@ def parse_sides(first: str, second: str) -> tuple[Side, Side]:
     A second side without a folder has the conditions of the first too, but for the fields that it names itself.
 
     Raises:
-        UsageError: a condition is not of this form.
+        UsageError: a side is empty, or a condition is not of this form.
     """
     folder, where = _parse(first)
     if not folder:
         raise UsageError(f"the first side must name a results folder, as in DIR:{first}")
     one = Side(first, Path(folder), where)
+    if not second:
+        raise UsageError("the second side must be a folder, or FIELD=VALUE for others of the first one's records")
     folder, where = _parse(second)
     return one, Side(second, Path(folder) if folder else one.out, where if folder else one.where | where)
 

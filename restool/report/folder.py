@@ -1,6 +1,6 @@
 """The report of a results folder: its tables, figures and page, made of its records alone."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -66,10 +66,11 @@ def _figures(group: Group) -> dict[str, Figure]:
     return {kind: figure for kind, figure in drawn.items() if figure is not None}
 
 
-def write_measure(out: Path, measure: Measure) -> list[Path]:
+def write_measures(outs: Sequence[Path], measure: Measure) -> list[Path]:
     """Write table, heat map and lines of a measure; errors as in `restool.report.write_report`."""
     figures = [f"{measure.name}-{kind}" for kind in KINDS]
-    return _write(out, measure_files(out, measure), figures)
+    made = [(out, measure_files(out, measure)) for out in outs]
+    return [path for out, files in made for path in _write(out, files, figures)]
 
 
 def _write(out: Path, files: Mapping[str, bytes], figures: Iterable[str], others: Iterable[str] = ()) -> list[Path]:

@@ -74,9 +74,7 @@ def check(out: Path) -> Checked:
     records = sound(files["records"], read_record)
     sound([path for path in files["logits"] if path.stem in records], lambda path: _read_logits(path, records))
     findings += _of_other_checkpoints(folder, records, digests)
-    findings += [
-        Finding(path, "was left half written by a process that was killed") for path in leftovers(out.rglob("*.tmp"))
-    ]
+    findings += [Finding(path, "was left half written by a process that was killed") for path in leftovers(out)]
     return Checked(
         findings,
         records=len(files["records"]),

@@ -153,12 +153,14 @@ NAME_ERRORS = [
         "flexnet[8,8]-siern",
         "unknown layer kind 'siern' in 'flexnet[8,8]-siern'; the nearest is 'siren', the known ones are magnet, ",
     ),
-    ("flexnet[8]", "'flexnet[8]' needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]"),
+    ("flexnet[8]", "'flexnet[8]' needs widths from 1 to 16,384: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]"),
     (
         "flextcn[8,8]-njet",
         "layer kind 'njet' is for images; flextcn takes magnet, gabor, fourier, siren, ckconv-magnet, ",
     ),
-    ("flextcn[8,0]", "'flextcn[8,0]' needs positive widths: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]"),
+    ("flexnet[8,99999999999999999999]", "'flexnet[8,99999999999999999999]' needs widths from 1 to 16,384: flexnet"),
+    ("flexnet[٤,4]", "unknown model 'flexnet[٤,4]'; the nearest is '"),
+    ("flextcn[8,0]", "'flextcn[8,0]' needs widths from 1 to 16,384: flexnet[STEM,BLOCK,...] or flextcn[BLOCK,...]"),
 ]
 
 

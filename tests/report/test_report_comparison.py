@@ -152,3 +152,7 @@ def test_what_cannot_be_compared_is_refused_with_the_reason(two, tmp_path, write
     )
     with pytest.raises(MissingDataError, match="no records in"):
         found(old, tmp_path / "nothing")
+
+
+def test_an_empty_second_side_is_not_the_first_folder(two):
+    refused(two[0], "", "^the second side must be a folder, or FIELD=VALUE for others of the first one's records$")

@@ -98,6 +98,6 @@ def test_a_driver_is_killed_and_started_again_by_the_command_line(lab, tmp_path)
 
 
 def test_an_address_where_nothing_answers_is_one_line(lab, tmp_path):
-    told = "`ray` must be where a Ray cluster answers, but is '127.0.0.1:9'; start one by `ray start --head`"
+    told = "`ray` must be where a Ray cluster answers, but is '127.0.0.1:9'; start one there, see the README"
     with pytest.raises(UsageError, match=re.escape(told)):
         sweep(lab.config(), tmp_path, ray="127.0.0.1:9", device="cpu")

@@ -92,7 +92,7 @@ class Pool:
             self._ray.init(address, **quiet)
         except (OSError, OverflowError, ValueError, RuntimeError) as error:
             rule = "must be where a Ray cluster answers"
-            raise ArgumentError("ray", rule, address, "start one by `ray start --head`") from error
+            raise ArgumentError("ray", rule, address, "start one there, see the README") from error
 
     def _gpus_of_a_task(self) -> float:
         """What a task gets where nothing was asked for, and a refusal of what this machine does not have."""

@@ -63,7 +63,7 @@ class Worker:
             be_deterministic()
         self.token, self._threads = job.token, job.threads
         place = Path(tempfile.gettempdir())
-        for path in leftovers(place.glob("restool-worker.*.tmp")):
+        for path in leftovers(place, "restool-worker.*.tmp"):
             shutil.rmtree(path, ignore_errors=True)
         self._path = place / temporary_name("restool-worker")
         config, self._weights = job.config, job.weights
