@@ -69,6 +69,8 @@ REFUSED = {
     "bench layer": RUNNING | WIDTHS | {"--dims": ("0", "3", "-1"), "--channels": ("0", "-1", "24:0", "0:24", HUGE)},
     "bench step": RUNNING | WIDTHS | {"--batch": ("1", "0", HUGE)},
     "bench eval": RUNNING | WIDTHS | {"--source": ("3", "0", "-1", "65537")},
+    "bench scale": {name: bad for name, bad in RUNNING.items() if name not in ("--size", "--batch")}
+    | {"--workers": ("0", "1025", "x", HUGE), "--models": ("0", "-1", HUGE), "--images": ("0", "-1", HUGE)},
     "bench data": RUNNING | {"--images": ("0", "-1", HUGE), "--workers": ("-1", HUGE)},
 }
 """Values that are no good, by command and option."""

@@ -100,13 +100,20 @@ class Lab:
         return StudyConfig(**choices, recipe=recipe)
 
     def study(
-        self, path: Path, progress: Progress | None = None, *, keep_logits: bool = False, **choices: Any
+        self,
+        path: Path,
+        progress: Progress | None = None,
+        *,
+        keep_logits: bool = False,
+        shard: tuple[int, int] = (1, 1),
+        **choices: Any,
     ) -> Study:
         folder = ResultsFolder(path)
         folder.create()
         config, device = self.config(**choices), torch.device("cpu")
         progress = progress or Progress()
-        return Study(config, self.dataset, folder, device=device, progress=progress, keep_logits=keep_logits)
+        kept = {"keep_logits": keep_logits, "shard": shard}
+        return Study(config, self.dataset, folder, device=device, progress=progress, **kept)
 
     def plan(self, **choices: Any) -> list[Cell]:
         config = self.config(**choices)
