@@ -1,7 +1,7 @@
 """Whether a model from elsewhere takes the images of a study: tried on blank images before anything is trained."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -29,7 +29,7 @@ def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
     """Try every size of a study: the model where it is trained, and moved as fine-tuning starts where it is tested.
 
     Models of restool take every size and are not tried; weights are given to every model. A study that trains needs
-    training images.
+    training images. Of many sources and targets not all pairs are tried, see `tried`.
 
     Raises:
         MissingDataError: the file of weights is missing or damaged.
@@ -51,11 +51,22 @@ def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
         if weights is not None:
             put_weights(weights, spec.blank(), spec, new_head=config.new_head)
         if is_external(config.model):
-            _try(spec, config, dataset)
+            _try(spec, tried(source, config.sources, config.test), config, dataset)
 
 
-def _try(spec: ModelSpec, config: StudyConfig, dataset: Dataset) -> None:
-    """Try a model from elsewhere, untrained, at the sizes of a study; it is built for one of its source sizes."""
+def tried(source: int, sources: Sequence[int], targets: Sequence[int]) -> list[int]:
+    """The targets at which the model of a source is tried: all for the first and last source by size, else two.
+
+    What a model refuses is a source, a target, or a target that is another size or too far from the source. So each
+    target is tried from both ends of the sources, and each source with both ends of the targets: 2 (S + T) pairs at
+    most instead of S T. A model that fails between all of these fails as a cell.
+    """
+    ends = {min(targets), max(targets)}
+    return [target for target in targets if target in ends or source in (min(sources), max(sources))]
+
+
+def _try(spec: ModelSpec, targets: Sequence[int], config: StudyConfig, dataset: Dataset) -> None:
+    """Try a model from elsewhere, untrained, built for one of the sources of a study: there and at some targets."""
     source, dims = spec.reference_size, dataset.dims
     shown = not all(resolve_protocol(name).shrinks for name in config.zero_shot)
     last = 1 if dataset.counts["train"] % config.recipe.batch_size == 1 else 2  # batch norm may reject a batch of one
@@ -64,7 +75,7 @@ def _try(spec: ModelSpec, config: StudyConfig, dataset: Dataset) -> None:
     if config.source_epochs:
         require_trainable(spec.blank(), spec, source, dims=dims, images=last)
     require_logits(model, spec, source, dims=dims)
-    for target in config.test:
+    for target in targets:
         if shown:
             require_logits(starting_protocol(model).apply(model, source, target), spec, target, dims=dims)
         for tune in config.tune if config.finetune_epochs else ():

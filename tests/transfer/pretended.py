@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import torch
@@ -88,7 +88,10 @@ class PretendedGPU(TorchDispatchMode):
     Attributes:
         waits: how often the host waited for the device, by the function of restool that asked and what it asked for:
             a "number", the "shape" of a result, or a "copy from the GPU" or "to the GPU".
+        met: all of these so far in this process, which keeps some of what it copies.
     """
+
+    met: ClassVar[set[tuple[str, str]]] = set()
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,6 +119,7 @@ class PretendedGPU(TorchDispatchMode):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         self._patches.close()
+        self.met.update(self.waits)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})

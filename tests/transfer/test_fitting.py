@@ -13,7 +13,7 @@ from restool.models import ModelSpec, build_model
 from restool.models.positions import ResampledPositions
 from restool.testing import assert_close, relative_error
 from restool.transfer import applicable, evaluate_model, resolve_protocol
-from restool.transfer.fitting import require_fitting
+from restool.transfer.fitting import require_fitting, tried
 from restool.transfer.protocols import starting_protocol
 
 FLAT, NORM, PAIR, SEVEN, LARGE = (f"fittingnets:{name}" for name in ("flat", "norm", "pair", "seven", "large"))
@@ -32,6 +32,20 @@ def norm(classes): return nn.Sequential(mean(classes), nn.BatchNorm1d(classes))
 class Pair(nn.Module):
     def forward(self, images): return images, images
 def pair(): return Pair()
+
+class Picky(nn.Module):
+    def __init__(self, classes, source, refuses):
+        super().__init__()
+        self.net, self.source, self.refuses = mean(classes), source, refuses
+
+    def forward(self, images):
+        if self.refuses(self.source, images.shape[-1]): raise ValueError("not this one")
+        return self.net(images)
+
+def picky_target(classes, img_size): return Picky(classes, img_size, lambda source, size: size == 12)
+def picky_source(classes, img_size): return Picky(classes, img_size, lambda source, size: source == 9 != size)
+def picky_below(classes, img_size): return Picky(classes, img_size, lambda source, size: size < source)
+def picky_far(classes, img_size): return Picky(classes, img_size, lambda source, size: size > 1.6 * source)
 
 def seven(): return mean(7)
 def large(classes): return nn.Sequential(nn.Conv2d(3, 3, 9), mean(classes))
@@ -104,6 +118,24 @@ def test_what_does_not_fit_is_refused_with_the_reason_in_one_line(lab, choices, 
 )
 def test_what_fits_is_not_refused(lab, choices):
     require_fitting(lab.config(**{"finetune_epochs": 0, **choices}), lab.dataset)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("flat", 9), ("picky_target", 12), ("picky_source", 13), ("picky_below", 9), ("picky_far", 13)]
+)
+def test_of_many_sizes_one_that_fails_is_found_though_not_all_pairs_are_tried(lab, name, size):
+    sizes = {"train": (8, 9, 10), "test": (9, 10, 11, 12, 13)}
+    with pytest.raises(UsageError, match=f"^fittingnets:{name} cannot take 2 images of {size} px: [^\n]*; choose oth"):
+        require_fitting(lab.config(model=f"fittingnets:{name}", finetune_epochs=0, **sizes), lab.dataset)
+
+
+@pytest.mark.parametrize("targets", [[12], [12, 8], [8, 10, 12], [12, 16, 8, 10, 9, 11]])
+@pytest.mark.parametrize("sources", [[10], [10, 4], [9, 10, 8], [9, 12, 8, 10, 11, 4]])
+def test_every_source_meets_both_ends_of_the_targets_and_every_target_those_of_the_sources(sources, targets):
+    met = {source: tried(source, sources, targets) for source in sources}
+    assert all({min(targets), max(targets)} <= {*found} <= {*targets} for found in met.values())
+    assert met[min(sources)] == met[max(sources)] == targets
+    assert sum(map(len, met.values())) <= 2 * (len(sources) + len(targets))
 
 
 def test_a_checkpoint_is_refused_where_it_does_not_fit_and_evaluated_where_it_does(lab):

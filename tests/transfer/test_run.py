@@ -103,7 +103,11 @@ def test_source_models_are_trained_alone_and_a_sweep_uses_them(lab, tmp_path):
 @pytest.mark.parametrize(
     ("place", "error", "message"),
     [
-        ({"device": "gpu"}, ArgumentError, "^`device` must be one of auto, cpu, cuda, but is 'gpu'$"),
+        (
+            {"device": "gpu"},
+            ArgumentError,
+            "^`device` must be auto, cpu, cuda or cuda:K, K being the number of a GPU, but is 'gpu'$",
+        ),
         ({"method": "best"}, ArgumentError, "^`method` must be one of auto, direct, fft, basis, dft, but is 'best'$"),
         ({"time_limit": 0}, ArgumentError, "^`time_limit` must be above 0 minutes, but is 0$"),
         ({"time_limit": float("nan")}, ArgumentError, "^`time_limit` must be above 0 minutes, but is nan$"),
