@@ -70,9 +70,7 @@ MENDS = [
      " --dataset folder:torn"),
     ("bench step --model flexnet[4,4]-conv3 --size 8 " + BENCH, "; choose a model such as flexnet-7",
      "bench step --model flexnet-7 --size 8 --candidates direct " + BENCH),
-    (f"sweep --out marked {OWN}", "; choose another --out", f"sweep --out other {OWN}"),
     (f"sweep --out newer {OWN}", "; choose another --out", f"sweep --out other {OWN}"),
-    ("check marked", "; choose another DIR", "check empty"),
 ]  # fmt: skip
 """A line that is refused, what it is told, and the line that follows it."""
 
@@ -99,10 +97,8 @@ def files(tmp_path_factory):
                 for number in range(6):
                     Image.new("RGB", (12, 12), (40 * number, 9, 9)).save(folder / name / part / label / f"{number}.png")
     (folder / "torn/train/cat/0.png").write_bytes(b"torn")
-    (folder / "empty").mkdir()
-    for name, marker in (("newer", '{"format": 99}'), ("marked", "{")):
-        (folder / name).mkdir()
-        (folder / name / "restool.json").write_text(marker)
+    (folder / "newer").mkdir()
+    (folder / "newer/restool.json").write_text('{"format": 99}')
     return folder
 
 
@@ -136,3 +132,14 @@ def test_a_comparison_of_several_records_names_a_choice_that_works(restool, swep
         choice = re.search(r"choose one, as in (\S+)$", answer.message) if answer.status else None
         answer = restool("compare", choice[1], f"{swept}:protocol=resize") if choice else answer
     assert answer.status == 0, answer.err
+
+
+def test_a_damaged_marker_of_a_folder_is_deleted_and_written_anew(restool, swept, study_options):
+    marker = swept / "restool.json"
+    whole = marker.read_bytes()
+    marker.write_text("{")
+    answer = restool("report", swept)
+    assert (answer.status, answer.message) == (2, f"{marker} is damaged; delete it, and the next run writes it anew")
+    marker.unlink()
+    assert restool("sweep", *study_options, "--out", swept).status == 0
+    assert marker.read_bytes() == whole
