@@ -73,7 +73,7 @@ class ResultsFolder:
         try:
             found = json.loads(marker.read_text())["format"]
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{marker} is damaged; choose another `out`") from error
+            raise UsageError(f"{marker} is damaged; delete it, and the next run writes it anew") from error
         if found != RECORD_FORMAT:
             raise UsageError(
                 f"{path} was made by another version of restool (format {found}, this one writes {RECORD_FORMAT}); "

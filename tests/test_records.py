@@ -86,7 +86,7 @@ def test_a_folder_of_another_version_is_rejected(tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '"format"'])
 def test_a_damaged_marker_is_rejected(tmp_path, content):
     (tmp_path / "restool.json").write_text(content)
-    with pytest.raises(UsageError, match=r"^.*restool\.json is damaged; choose another `out`$"):
+    with pytest.raises(UsageError, match=r"^.*restool\.json is damaged; delete it, and the next run writes it anew$"):
         ResultsFolder(tmp_path)
 
 

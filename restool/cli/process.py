@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
-TERMINATED = 128 + signal.SIGTERM
-"""The exit status of a process that was asked to end."""
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+"""The exit statuses of a process that was asked to end."""
 
 
 def main() -> None:
@@ -26,11 +26,16 @@ def main() -> None:
             run()
         except KeyboardInterrupt:
             print("restool: interrupted", file=sys.stderr)
-            raise SystemExit(130) from None
+            raise SystemExit(_status(received)) from None
         except SystemExit as end:
-            if end.code == 130 and signal.SIGTERM in received:
-                raise SystemExit(TERMINATED) from None
+            if end.code == INTERRUPTED:
+                raise SystemExit(_status(received)) from None
             raise
+
+
+def _status(received: list[int]) -> int:
+    """The exit status of a command that was stopped by one of these signals, or by SIGINT."""
+    return TERMINATED if signal.SIGTERM in received else INTERRUPTED
 
 
 @contextlib.contextmanager

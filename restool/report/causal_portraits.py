@@ -1,11 +1,10 @@
 """Learned kernels of a model of sequences from shallow to deep: against time, between the steps, and by frequency."""
 
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from restool.report.figures import STYLE
+from restool.report.figures import styled
 from restool.report.portrait import Portrait
 from restool.report.portrait_axes import ROW, draw_energy, draw_sizes
 
@@ -25,7 +24,7 @@ FAINT = (0.55, 0.3)
 
 def draw_causal(portraits: list[Portrait], source: int, target: int) -> Figure:
     """A row per layer: its kernels against the lag, the strongest at its newest lags, and their energy by frequency."""
-    with matplotlib.style.context(STYLE):
+    with styled():
         figure = Figure(figsize=(sum(WIDTHS) + 1, (ROW + 0.25) * len(portraits) + 2.4), layout="constrained")
         grid = figure.add_gridspec(len(portraits) + 1, len(WIDTHS), width_ratios=WIDTHS)
         for row, portrait in enumerate(portraits):

@@ -5,12 +5,11 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.style
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from restool.report.figures import STYLE
+from restool.report.figures import styled
 from restool.report.groups import Group, span, thinned
 from restool.report.lines import HEIGHT, LEGEND, SOURCE, WIDTH, line_styles, set_counts
 from restool.report.measures import ACCURACY, FLOPS, SPEED, Measure
@@ -41,7 +40,7 @@ def draw_cost(group: Group) -> Figure | None:
     sources = found[:: math.ceil(len(found) / ROWS)]
     costs = [cost for cost in COSTS if group.cells[cost.columns[0]].notna().any()]
     styles = line_styles(group)
-    with matplotlib.style.context(STYLE):
+    with styled():
         figure = Figure(figsize=(1.2 * WIDTH * len(costs) + LEGEND, HEIGHT * len(sources)), layout="constrained")
         panels = figure.subplots(len(sources), len(costs), squeeze=False)
         places = []

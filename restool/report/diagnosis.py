@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +15,7 @@ from matplotlib.figure import Figure
 from restool.errors import UsageError
 from restool.files import write_files
 from restool.report.columns import names
-from restool.report.figures import STYLE, as_files
+from restool.report.figures import as_files, styled
 from restool.report.groups import points, told_settings, unit_of
 from restool.report.portrait import Portrait
 
@@ -105,7 +104,7 @@ def norms(found: Diagnosed) -> list[list[str]]:
 def draw(found: Diagnosed) -> Figure:
     """What every repair gives back beside the loss, and how far every layer's response is from that at the source."""
     compared = [layer for layer in found["layers"] if layer["response"] is not None]
-    with matplotlib.style.context(STYLE):
+    with styled():
         figure = Figure(figsize=(8.5, 3.4), layout="constrained")
         panels = figure.subplots(1, 2 if compared else 1, squeeze=False)[0]
         _draw_gains(panels[0], found)

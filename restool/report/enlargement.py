@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,7 +17,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from restool.files import write_files
-from restool.report.figures import STYLE, as_files
+from restool.report.figures import as_files, styled
 from restool.report.tables import csv
 
 TAPS = 11
@@ -123,7 +122,7 @@ def draw(kernels: dict[str, SampledKernel], table: pd.DataFrame, curves: pd.Data
     layout.append(["profile"] * len(kernels))
     errors = table.set_index("kernel")["response_error"]
     peak = np.abs(kernels["continuous"].response).max()
-    with matplotlib.style.context(STYLE):
+    with styled():
         figure = Figure(figsize=(9.5, 7.6), layout="constrained")
         axes = figure.subplot_mosaic(layout, height_ratios=[1, 1, 0.9])
         for name, kernel in kernels.items():

@@ -4,13 +4,12 @@ import math
 import textwrap
 from typing import Any, Literal
 
-import matplotlib.style
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from restool.report.figures import STYLE
+from restool.report.figures import styled
 from restool.report.groups import Group, span
 from restool.report.measures import ACCURACY, Measure, counted
 
@@ -46,7 +45,7 @@ def draw_lines(group: Group, measure: Measure = ACCURACY) -> Figure | None:
     columns = min(len(sources), 3)
     rows = math.ceil(len(sources) / columns)
     styles = line_styles(group)
-    with matplotlib.style.context(STYLE):
+    with styled():
         figure = Figure(figsize=(WIDTH * columns + LEGEND, HEIGHT * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax, source in zip(panels, sources, strict=False):

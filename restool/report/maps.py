@@ -5,8 +5,6 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import matplotlib
-import matplotlib.style
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -16,7 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from restool.report.figures import STYLE
+from restool.report.figures import styled
 from restool.report.groups import FEW, MOST, Group, Row, span
 
 CELL, EMPTY = (0.62, 0.36), 0.3
@@ -116,7 +114,7 @@ def compose(heading: str, sections: Sequence[Section], scale: Scale, subtitle: s
     width = max(5.0, *(section.width for section in sections))
     lines, explained = textwrap.wrap(heading, int(width * 11)), textwrap.wrap(legend, int(width * 15))
     height = LINE * (len(lines) + len(explained) + 2) + sum(section.height for section in sections) + BAR
-    with matplotlib.style.context(STYLE):
+    with styled():
         figure = Figure(figsize=(width, height))
         top = _write(figure, height, lines, size=12, weight="bold")
         top = _write(figure, top, [subtitle], size=9.5)

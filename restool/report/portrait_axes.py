@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 
+from restool.report.figures import label_powers
 from restool.report.portrait import Portrait
 
 ROW = 1.15
@@ -21,6 +22,7 @@ def draw_energy(
     if portrait.bound is not None:
         ax.text(0.98, 0.95, f"bound {portrait.bound:.0f}", transform=ax.transAxes, fontsize=7, ha="right", va="top")
     ax.set(yscale="log", ylim=(least, 1.3), xlim=(0, portrait.frequencies[-1]))
+    label_powers(ax.yaxis)
     ax.tick_params(labelsize=7)
     ax.spines[["top", "right"]].set_visible(False)
 

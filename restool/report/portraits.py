@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from restool.files import write_files
 from restool.report.causal_portraits import draw_causal
-from restool.report.figures import STYLE, as_files
+from restool.report.figures import as_files, styled
 from restool.report.portrait import Portrait, table
 from restool.report.portrait_axes import ROW, draw_energy, draw_sizes
 from restool.report.tables import csv
@@ -42,7 +41,7 @@ def draw(portraits: list[Portrait], source: int, target: int) -> Figure:
 def _draw_images(portraits: list[Portrait], source: int, target: int) -> Figure:
     pictures = len(portraits[0].pictures)
     columns = [PICTURE] * pictures + [PLOT]
-    with matplotlib.style.context(STYLE):
+    with styled():
         figure = Figure(figsize=(sum(columns) + 1, ROW * len(portraits) + 1.9), layout="constrained")
         grid = figure.add_gridspec(len(portraits) + 1, pictures + 1, width_ratios=columns)
         for row, portrait in enumerate(portraits):

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib.style
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
 from restool.files import write_files
-from restool.report.figures import STYLE, as_files
+from restool.report.figures import as_files, label_powers, styled
 from restool.report.tables import csv
 
 Histories = dict[str, list[dict[str, float]]]
@@ -44,7 +43,7 @@ def write_training(out: Path, histories: Histories) -> tuple[list[Path], pd.Data
 def draw(histories: Histories, rows: pd.DataFrame) -> Figure:
     """Loss, and accuracy: solid on validation images, dotted on the augmented training images."""
     colours = dict(zip(histories, sns.color_palette("colorblind", len(histories)), strict=True))
-    with matplotlib.style.context(STYLE):
+    with styled():
         figure = Figure(figsize=(8.5, 3.2), layout="constrained")
         loss, accuracy = figure.subplots(1, 2)
         for name, of_training in rows.groupby("training", sort=False):
@@ -54,6 +53,7 @@ def draw(histories: Histories, rows: pd.DataFrame) -> Figure:
             accuracy.plot(epochs, of_training["validation_accuracy_percent"].astype(float), color=colour)
             accuracy.plot(epochs, of_training["accuracy_percent"].astype(float), color=colour, linestyle=":")
         loss.set(xlabel="epoch", ylabel="loss, penalty included", yscale="log")
+        label_powers(loss.yaxis)
         accuracy.set(xlabel="epoch", ylabel="accuracy in percent", title="solid: validation, dotted: training")
         for ax in (loss, accuracy):
             ax.grid(axis="y", color="0.9", linewidth=0.6)

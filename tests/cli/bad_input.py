@@ -65,8 +65,8 @@ OF_OPTION = {
 OUTPUTS = ("--out", "--page", "--to")
 COMPANIONS = {"--classes": ("--dataset", "folder:images"), "--data-dir": ("--dataset", "cifar10")}
 """What some options need beside them to be looked at."""
-HARMLESS = {("--penalties", ""), ("--model", "flextcn-2")}
-"""What `restool bench step` takes."""
+HARMLESS = {("--penalties", ""), ("--model", "flextcn-2"), ("out", "empty")}
+"""What `restool bench step` and `restool check` take."""
 
 SMALL = "--limit 20 --batch-size 10 --train 8 --model flexnet[4,4]-conv3"
 RUN = f"{SMALL} --epochs 1 --dry-run --test 10"

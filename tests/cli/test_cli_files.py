@@ -260,8 +260,8 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_training(restool, he
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ('{"format": 99}', " was made by another version of restool (format 99, this one writes 1); choose another "),
-        ("{", "/restool.json is damaged; choose another "),
+        ('{"format": 99}', " was made by another version of restool (format 99, this one writes 1); choose another {}"),
+        ("{", "/restool.json is damaged; delete it, and the next run writes it anew"),
     ],
     ids=["newer", "damaged"],
 )
@@ -271,7 +271,7 @@ def test_a_folder_of_another_version_is_refused(restool, swept, command, marker,
     typed, called = place(command, swept)
     answer = restool(*command.split(), *typed)
     assert answer.status == 2
-    assert answer.message == f"{swept}{message}{called}"
+    assert answer.message == f"{swept}{message.format(called)}"
     assert {path: path.stat().st_mtime_ns for path in swept.rglob("*")} == before
 
 

@@ -98,3 +98,10 @@ def test_an_interrupt_while_a_command_is_still_loading_leaves_no_traceback(tmp_p
     assert process.returncode in (130, -signal.SIGINT)
     assert "the same command goes on" not in err
     assert process.returncode == -signal.SIGINT or err.splitlines()[-1] == "restool: interrupted"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_before_a_command_has_begun_has_its_own_status(restool, monkeypatch, number, status):
+    monkeypatch.setattr("restool.cli.app.run", lambda: os.kill(os.getpid(), number))
+    answer = restool("ls", "models")
+    assert (answer.status, answer.message) == (status, "interrupted")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from restool.report import curves, read_records, summarise, write_report
+from restool.errors import MissingDataError
+from restool.report import curves, read_records, summarise, write_page, write_report, write_reports
 from restool.report.groups import split
 from restool.report.tables import CURVES, caption, curve_rows, rows
 
@@ -132,3 +133,19 @@ def test_equal_records_give_an_equal_page_of_a_size_to_send(study):
     write_report(study)
     assert (study / "report.html").read_bytes() == first
     assert len(first) < 1_000_000
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "images_per_second"])
+def test_reports_of_several_folders_are_written_if_all_can_be(undrawn, pair, tmp_path_factory, metric):
+    gone = tmp_path_factory.mktemp("gone")
+    with pytest.raises(MissingDataError, match="^no records in "):
+        write_reports([pair, gone], metric)
+    assert [path.name for path in pair.iterdir()] == ["records"]
+    assert write_reports([pair], metric) == write_report(pair, metric)
+
+
+def test_no_report_is_written_where_the_page_of_all_cannot_be(undrawn, pair):
+    (pair / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_page([pair], pair / "folder")
+    assert sorted(path.name for path in pair.iterdir()) == ["folder", "records"]

@@ -5,7 +5,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.style
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from restool.bench.harness.table import context, tick, title
-from restool.report.figures import STYLE
+from restool.report.figures import styled
 
 PANEL_WIDTH, LEGEND, HEIGHT = 4.2, 1.4, 4.2
 """A panel, the legend beside it and the figure measure so many inches."""
@@ -44,7 +43,7 @@ def draw(record: dict[str, Any]) -> Figure | None:
         return None
     panels = _panels(rows, axis)
     colors = _colors(list(dict.fromkeys(row["candidate"] for row in record["rows"])))
-    with matplotlib.style.context(STYLE):
+    with styled():
         width = PANEL_WIDTH * len(panels) + LEGEND
         figure = Figure(figsize=(width, HEIGHT), layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
