@@ -193,7 +193,7 @@ def test_every_command_that_computes_takes_the_number_of_a_gpu(restool, files, c
 
 
 def test_the_commands_that_compute_are_those_that_train_test_or_measure():
-    benches = {f"bench {name}" for name in ("layer", "step", "eval", "data")}
+    benches = {f"bench {name}" for name in ("layer", "step", "eval", "data", "scale")}
     assert set(COMPUTING) == {"sweep", "finetune", "train", "evaluate", "diagnose", "study run"} | benches
 
 

@@ -171,7 +171,7 @@ def commands(tree: typer.Typer = app) -> list[Any]:
 def test_the_commands_with_panels_are_those_that_share_options():
     names = {command.__name__ for command in commands()}
     single = {"evaluate", "diagnose"}
-    assert names == {"sweep", "finetune", "train", "layer", "step", "evaluation", "data", "run"} | single
+    assert names == {"sweep", "finetune", "train", "layer", "step", "evaluation", "data", "scale", "run"} | single
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.__name__)

@@ -29,7 +29,7 @@ do."""
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleBench:
-    """The cells of untrained source models, tested at 28 to 36 px by every protocol, on a CPU with one thread each.
+    """The cells of untrained source models, tested at 28 to 36 px by every protocol, with one core each.
 
     Candidates: `one process` is `restool.transfer.sweep` without its report; `N workers` are as many processes of Ray,
     which has been started before.
@@ -66,8 +66,8 @@ class ScaleBench:
     def cases(self, device: torch.device) -> Generator[Case]:
         """The one grid."""
         config = StudyConfig(**SMALL, seeds=range(self.models), limit=self.images)
-        with Pool(Spread(workers=max(self.workers), cpus_per_cell=1, device="cpu")) as pool:
-            alone = Run(config, Study.run)
+        with Pool(Spread(workers=max(self.workers), cpus_per_cell=1, device=device.type)) as pool:
+            alone = Run(config, Study.run, str(device))
             runs = {
                 f"{count} worker{'s' if count > 1 else ''}": (count, self._run(config, pool, count))
                 for count in self.workers
@@ -82,7 +82,7 @@ class ScaleBench:
 
     @staticmethod
     def _run(config: StudyConfig, pool: Pool, count: int) -> "Run":
-        return Run(config, lambda study: Driver(study, Some(pool, count)).run())
+        return Run(config, lambda study: Driver(study, Some(pool, count)).run(), "cpu")
 
 
 class Run:
@@ -91,10 +91,11 @@ class Run:
     Args:
         config: of the study.
         do: runs it.
+        device: of this process.
     """
 
-    def __init__(self, config: StudyConfig, do: Callable[[Study], None]) -> None:
-        self.config, self.do = config, do
+    def __init__(self, config: StudyConfig, do: Callable[[Study], None], device: str) -> None:
+        self.config, self.do, self.device = config, do, device
         self.seconds: list[float] = []
         self.accuracies: dict[str, float] = {}
         with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +113,7 @@ class Run:
             self.accuracies = {record["key"]: record["result"]["accuracy"] for record in read}
 
     def _study(self, folder: str) -> Study:
-        return open_study(self.config, folder, device="cpu", progress=Silent())
+        return open_study(self.config, folder, device=self.device, progress=Silent())
 
     def deviations(self, other: "Run") -> dict[str, Deviation]:
         """Of the accuracies, which are to be those of another run; a missing one is off by all."""

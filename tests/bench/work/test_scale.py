@@ -30,11 +30,11 @@ def test_workers_do_the_cells_of_one_process(round_machine, one_call, monkeypatc
 
 
 def test_a_cell_that_is_missing_or_another_is_an_error():
-    whole, half = Run(config(), Study.run), Run(config(), lambda study: study.attempt(*_first(study)))
+    whole, half = Run(config(), Study.run, "cpu"), Run(config(), lambda study: study.attempt(*_first(study)), "cpu")
     whole(), half()
     assert whole.deviations(whole)["accuracy"].error == 0.0
     assert half.deviations(whole)["accuracy"].error > 0.0
-    other = Run(config(seeds=(1,)), Study.run)
+    other = Run(config(seeds=(1,)), Study.run, "cpu")
     other()
     assert other.deviations(whole)["accuracy"].error > 0.0
 
