@@ -18,7 +18,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("RESTOOL_KILLS", "6"))
+KILLS = int(os.environ.get("RESTOOL_KILLS", "2"))
 IN_A_ROW = 3
 """So often a command is killed before it may end."""
 MODEL = ["--model", "flexnet[4,4]", "--limit", "40", "--batch-size", "10", "--train", "8"]

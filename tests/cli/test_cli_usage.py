@@ -65,7 +65,7 @@ SWEEP = [
     (["--limit"], r"option '--limit' requires an argument"),
     (
         ["--tran", "16"],
-        r"no such option: --tran \(Possible options: --mean, --train, --tune\); see `restool sweep --help`",
+        r"no such option: --tran \(Possible options: --ray, --train, --tune\); see `restool sweep --help`",
     ),
     (["16"], r"got unexpected extra argument\(s\) \(16\); see `restool sweep --help`"),
 ]
