@@ -40,20 +40,40 @@ def _status(received: list[int]) -> int:
 
 @contextlib.contextmanager
 def _signals(received: list[int]) -> Iterator[None]:
-    """SIGTERM, which schedulers send, ends a command as SIGINT does."""
+    """SIGTERM, which schedulers send, ends a command as SIGINT does.
+
+    Libraries that are being loaded may swallow an interrupt and stumble over what they lack then, so that it ends the
+    process on the spot.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         received.append(number)
+        if _is_loading(frame):
+            print("restool: interrupted", file=sys.stderr, flush=True)
+            os._exit(_status(received))
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_loading(frame: FrameType | None) -> bool:
+    """Whether a module is being imported below `main`."""
+    while frame is not None and frame.f_code is not main.__code__:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _open_streams() -> None:

@@ -105,3 +105,15 @@ def test_a_signal_before_a_command_has_begun_has_its_own_status(restool, monkeyp
     monkeypatch.setattr("restool.cli.app.run", lambda: os.kill(os.getpid(), number))
     answer = restool("ls", "models")
     assert (answer.status, answer.message) == (status, "interrupted")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_module_that_swallows_interrupts_while_it_is_loaded_keeps_no_process_alive(
+    tmp_path, monkeypatch, number, status
+):
+    swallowing = f"import os\ntry:\n    os.kill(os.getpid(), {int(number)})\nexcept KeyboardInterrupt:\n    pass\n"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "swallowing.py").write_text(swallowing)
+    process = begun(tmp_path, "sweep", "--model", "swallowing:make")
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (status, "restool: interrupted\n")
