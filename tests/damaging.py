@@ -3,9 +3,13 @@
 import re
 from collections.abc import Callable
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
+from restool.errors import RestoolError
+
+T = TypeVar("T")
 Damage = Callable[[bytes, np.random.Generator], bytes]
 """(content, draws) -> what is left of it."""
 
@@ -64,6 +68,17 @@ def digit(content: bytes, rng: np.random.Generator) -> bytes:
 DAMAGES: dict[str, Damage] = {
     each.__name__: each for each in (bit, end, middle, zeros, more, swapped, doubled, digit)
 }  # fmt: skip
+
+
+def unless_refused(read: Callable[[], T], name: str) -> T | None:
+    """What is read; None if it is refused in one line that names the file."""
+    try:
+        return read()
+    except RestoolError as error:
+        told = str(error)
+    assert name in told
+    assert "\n" not in told
+    return None
 
 
 def damaged(content: bytes, other: bytes, times: int) -> list[tuple[str, bytes]]:

@@ -117,6 +117,11 @@ class Cell:
         }
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is what the source model itself answers, to images that are shown as in training."""
+        return self.protocol == SOURCE.name and self.view is None
+
+    @property
     def tuned(self) -> str:
         """What fine-tuning trains, where that is not all, to follow other words."""
         return "" if self.tune == "all" else f", tune {self.tune}"

@@ -169,15 +169,14 @@ class Study:
         images = calibration_images(dataset, sizes, self.device) if protocol.recalibrates else ()
         model = protocol.apply(trained.model, at, target, calibration=images, kernels=self.kernels)
         batches = Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=self.device)
-        is_own = protocol == SOURCE and cell.view is None
-        own = None if is_own else self.own_logits(cell.run, source)
+        own = None if cell.is_own else self.own_logits(cell.run, source)
         start_peak_memory(self.device)
         started = time.perf_counter()
         with self.progress.activity(f"test {cell}", len(batches)) as watch:
             correct, logits, image = predictions(model, batches, watch.step, self.note_once)
         timing = {"evaluate_seconds": time.perf_counter() - started}
         peak = peak_memory(self.device)
-        if is_own:
+        if cell.is_own:
             self._own = cell.run, logits
         figures = output_figures(logits, batches.labels.cpu(), correct, own) | cost_figures(model, image, peak)
         if trained.seconds is not None and protocol in (SOURCE, FINETUNE):

@@ -3,12 +3,11 @@
 import io
 
 import pytest
-from damaging import DAMAGES, damaged
+from damaging import DAMAGES, damaged, unless_refused
 from PIL import Image
 from storing import labels, pixels, png, write_folders, write_parquet
 
 from restool.data import load
-from restool.errors import RestoolError
 
 TIMES = 6
 """So often each kind of damage is tried on each kind of file."""
@@ -41,17 +40,13 @@ def image(encode):
 
 def read(name, file):
     """Fingerprint, and all labels and bytes of a data set; None if it is refused in a line that names the file."""
-    told = ""
-    try:
+
+    def content():
         dataset = load(name)
         parts = [dataset.split(part, 10) for part in dataset.counts]
-    except RestoolError as error:
-        told = str(error)
-    if told:
-        assert file.name in told
-        assert "\n" not in told
-        return None
-    return dataset.fingerprint, [(part.labels.tolist(), part.images.numpy().tobytes()) for part in parts]
+        return dataset.fingerprint, [(part.labels.tolist(), part.images.numpy().tobytes()) for part in parts]
+
+    return unless_refused(content, file.name)
 
 
 @pytest.mark.parametrize("write", [parquet, image(png), image(jpeg)], ids=["parquet", "png", "jpeg"])

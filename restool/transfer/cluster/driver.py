@@ -19,7 +19,6 @@ from restool.training.loop import Watch
 from restool.transfer.cells import Cell, SourceRun
 from restool.transfer.cluster.messages import Answers, Event, Failed, File, Job, Note, Task, Under
 from restool.transfer.cluster.pool import Ended, Lost, Pool
-from restool.transfer.protocols import SOURCE
 from restool.transfer.study import Study
 from restool.transfer.turns import WAIT_SECONDS
 
@@ -71,7 +70,7 @@ class Driver:
         self._todo: deque[Task] = deque()
         self._ready: deque[Task] = deque()
         self._held: list[Task] = []
-        self._look_again = 0.0
+        self._look_again, self._most = 0.0, 0
         self._given: dict[Any, Given] = {}
         self._cells: dict[SourceRun, list[Cell]] = {}
         self._sources: dict[SourceRun, Any] = {}
@@ -87,7 +86,7 @@ class Driver:
         missing = study.missing()
         for run, of_run in groupby(missing, key=lambda cell: cell.run):
             cells = list(of_run)
-            own = next((cell for cell in cells if _is_own(cell)), None)
+            own = next((cell for cell in cells if cell.is_own), None)
             self._cells[run] = [cell for cell in cells if cell is not own]
             self._todo.append(Task(run=run, cell=own, tells_answers=bool(self._cells[run])))
         self._work(f"{len(missing)} cells", len(missing))
@@ -113,6 +112,7 @@ class Driver:
         if time.monotonic() >= self._look_again:
             self._todo.extend(self._held)
             self._held.clear()
+            self._most = self.pool.most_given  # not at every event, for it asks the cluster
             self._look_again = time.monotonic() + WAIT_SECONDS
         self._give()
         if not self._given and self._held:
@@ -127,8 +127,7 @@ class Driver:
 
     def _give(self) -> None:
         """Give tasks to the pool as long as it has use for them."""
-        most = self.pool.most_given
-        while (self._ready or self._todo) and len(self._given) < most:
+        while (self._ready or self._todo) and len(self._given) < self._most:
             task = (self._ready or self._todo).popleft()  # models that are trained have their cells done
             try:
                 locks = self._lock(task)
@@ -210,11 +209,12 @@ class Driver:
         run = given.task.run
         if given.failed or run in self._sources:
             return
-        self._sources[run] = self.pool.put(self.study.folder.checkpoint(run.key).read_bytes())
-        if run in self._cells:
-            self._ready.extend(Task(run=run, cell=cell) for cell in self._cells[run])
-        else:
+        cells = self._cells.get(run)
+        if cells is None:
             self._settle(run)
+        elif cells:
+            self._sources[run] = self.pool.put(self.study.folder.checkpoint(run.key).read_bytes())
+            self._ready.extend(Task(run=run, cell=cell) for cell in cells)
 
     def _lose(self, stream: Any, reason: str) -> None:
         """A worker is gone with its task, which another one gets."""
@@ -234,10 +234,6 @@ class Driver:
         if self._watch is not None and what is not None and what not in self._settled:
             self._settled.add(what)
             self._watch.step()
-
-
-def _is_own(cell: Cell) -> bool:
-    return cell.protocol == SOURCE.name and cell.view is None
 
 
 def _job_of(study: Study, pool: Pool) -> Job:
