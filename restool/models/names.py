@@ -23,8 +23,10 @@ class LibraryName(NamedTuple):
 def library_name(name: str) -> LibraryName | None:
     """The parts of a library's name, None for any other; UsageError where its options cannot be read."""
     library, _, rest = name.partition(":")
-    model, _, options = rest.partition("?")
-    return LibraryName(library, model, parse_options(name, options)) if library in LIBRARIES else None
+    model, asked, options = rest.partition("?")
+    if library not in LIBRARIES:
+        return None
+    return LibraryName(library, model, parse_options(name, options) if asked else {})
 
 
 def is_code(name: str) -> bool:
@@ -56,7 +58,10 @@ def parse_options(name: str, text: str) -> dict[str, Any]:
         call = ast.parse(f"f({text})", mode="eval").body
         if not isinstance(call, ast.Call) or call.args or not all(keyword.arg for keyword in call.keywords):
             raise ValueError
-        return {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
+        options = {str(keyword.arg): _literal(keyword.value) for keyword in call.keywords}
+        if len(options) < max(1, len(call.keywords)):  # none, or one twice
+            raise ValueError
+        return options
     except (SyntaxError, ValueError) as error:
         raise UsageError(
             f"what follows ? must be KEY=VALUE,... with Python literals or words, as in ?patch_size=4, but got {name}"

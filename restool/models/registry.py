@@ -1,8 +1,8 @@
 """Models by name. A name decides the architecture completely, so a checkpoint needs to store no more than it.
 
 Beside the listed names, `flexnet[STEM,WIDTH,...]` and `flextcn[WIDTH,...]`, each with an optional layer kind behind
-(`flexnet[24,24,36]-siren`), build a shell of any width, and a name with a colon builds a model from elsewhere
-(see `restool.models.external`).
+(`flexnet[24,24,36]-siren`), build a shell of any width, `SYSTEM?hidden=64,step=0.1` a system for sequences with other
+settings than the published ones, and a name with a colon builds a model from elsewhere (see `restool.models.external`).
 """
 
 import re
@@ -19,7 +19,7 @@ from restool.models.dcn import DCN
 from restool.models.external import find_external
 from restool.models.flexnet import FlexNet
 from restool.models.layers import LAYER_KINDS
-from restool.models.names import blank_name
+from restool.models.names import blank_name, parse_options
 from restool.models.njet import NJetAllCNN, njet_resnet
 from restool.models.resnet import CIFARResNet
 from restool.models.sequences import SYSTEMS
@@ -131,11 +131,24 @@ def find_model(name: str) -> ModelEntry:
     shell = _parse_shell(name)
     if shell is not None:
         return _shell_entry(name, shell, "by its widths")
+    known, asked, options = name.partition("?")
+    if asked and known in MODELS:
+        return _changed(known, name, options)
     external = find_external(name)
     if external is not None:
         dims = 2 if external.source in ("torchvision", "timm") else None
         return ModelEntry(name=name, source=external.source, build=external, dims=dims)
     raise unknown_name("model", name, MODELS, more=", torchvision:NAME, timm:NAME and MODULE:FACTORY")
+
+
+def _changed(known: str, name: str, options: str) -> ModelEntry:
+    """The entry of a listed system for sequences whose settings are changed; UsageError for any other listed model."""
+    if known not in SYSTEMS:
+        raise UsageError(
+            f"{known} has no settings to name behind ?; only the systems of other authors for sequences have"
+        )
+    changed = SYSTEMS[known].changed(name, parse_options(name, options))
+    return replace(MODELS[known], name=name, build=changed)
 
 
 def shell_name(family: Literal["flexnet", "flextcn"], widths: Sequence[int], kind: str) -> str:
@@ -196,7 +209,7 @@ def _sequence_systems() -> list[ModelEntry]:
         ModelEntry(
             name=name,
             source=system.source,
-            build=system.build,
+            build=system,
             dims=1,
             channels=1,
             reference_size=784,

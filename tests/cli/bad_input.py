@@ -31,7 +31,9 @@ MODELS = ("", " ", "flexnet3", "flexnet-0", "flexnet[", "flexnet[]", "flexnet[4]
           "torchvision:resnet18?depth=", "torchvision:resnet18?num_classes=3", "torchvision:resnet18?x=1", "timm:x?y",
           "timm:resnet18?no_such=1", "broken:make", "mine:gone", "mine:raising", "mine:ending", "mine:nothing",
           "mine:text", "mine:lazy", "mine:number", "os:getcwd", "gone:make", "../x:y", "mine.py:make", "日本:語",
-          "flextcn-2", "a\nb", "\x07", "torchvision:resnet18?weights=GONE", "mine:make?x=1")  # fmt: skip
+          "flextcn-2", "a\nb", "\x07", "torchvision:resnet18?weights=GONE", "mine:make?x=1", "cornn?",
+          "cornn?hidden=0", "cornn?x=1", "cornn?hidden=1,hidden=2", "unicornn?dropout=1", "plmu?memory=1e9",
+          "flexnet-3?hidden=2")  # fmt: skip
 DATASETS = ("", " ", "gabor", "gabors:x", "parquet:", "parquet:gone", "parquet:empty", "parquet:text.txt", "folder:",
             "folder:gone", "folder:empty", "folder:text.txt", "folder:pipe", "cifar10:x", "pmnist:x", "pmnist:",
             "npcifar10:gone", "scifar10:empty", "tones:1", "日本", f"folder:{LONG}", "folder:\x01", "folder:a\nb",

@@ -235,6 +235,8 @@ NAME_ERRORS = [
     ("torchvision:resnet18?weights=BEST", "torchvision:resnet18 has weights DEFAULT, IMAGENET1K_V1, but not "),
     ("torchvision:resnet18?image_size=3", "image_size must not follow ?, as restool decides it; leave it out"),
     ("torchvision:resnet18?4", "what follows ? must be KEY=VALUE,... with Python literals or words, as in ?patch_size"),
+    ("torchvision:resnet18?", "what follows ? must be KEY=VALUE,... with Python literals or words, as in ?patch_size"),
+    ("torchvision:resnet18?a=1,a=2", "what follows ? must be KEY=VALUE,... with Python literals or words, as in ?patc"),
     ("torchvision:resnet18?a=f(1)", "what follows ? must be KEY=VALUE,... with Python literals or words, as in ?patc"),
     ("torchvision:resnet18?**{'a':1}", "what follows ? must be KEY=VALUE,... with Python literals or words, as in ?p"),
     ("torchvision:resnet18?a=1)+(2", "what follows ? must be KEY=VALUE,... with Python literals or words, as in ?pat"),

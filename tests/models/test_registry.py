@@ -9,6 +9,7 @@ from restool.errors import UsageError
 from restool.models import MODELS, CIFARResNet, ModelSpec, build_model, find_model
 from restool.models.layers import LAYER_KINDS
 from restool.models.registry import shell_name
+from restool.models.sequences import CoRNN
 
 SEVEN = "flexnet[24,24,24,36,36,36,48,48]"
 COUNTS = {
@@ -176,3 +177,65 @@ def test_a_number_below_its_minimum_is_rejected_and_the_minimum_is_not(argument,
     ModelSpec("flexnet-3", **{argument: least})
     with pytest.raises(UsageError, match=f"^`{argument}` must be at least {least}.*, but is {least - 1}$"):
         build_model("flexnet-3", **{argument: least - 1})
+
+
+SETTINGS = {  # name: it has as many parameters as its network of these settings
+    "cornn?hidden=128": (129 + 128) * 128 + 128 + 1290,
+    "unicornn?hidden=8,layers=2,alpha=10,step=0.3,dropout=0": (1 + 3) * 8 + (8 + 3) * 8 + 90,
+    "ur-lstm?hidden=8": 4 * 8 * (1 + 8) + 4 * 8 + 256 * 8 + 256 + 2570,
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_behind_the_name_of_a_sequence_system_reach_its_network(name):
+    assert parameters(build_model(name, channels=1, reference_size=784)) == SETTINGS[name]
+
+
+def test_settings_that_are_not_named_stay_the_published_ones_for_the_length():
+    model = build_model("unicornn?alpha=10,dropout=0", channels=1, reference_size=1568)
+    assert model.layers[0].step == 0.19 / 2
+    assert model.layers[0].alpha == 10
+    assert model.dropout.p == 0
+
+
+def test_a_system_computes_by_the_settings_of_its_name():
+    sequence = torch.randn(2, 1, 30)
+    named, published = (build_model(name, channels=1, reference_size=30) for name in ("cornn?gamma=40", "cornn"))
+    named.load_state_dict(published.state_dict())
+    stiff = CoRNN(1, 10, step=0.042, gamma=40)
+    stiff.load_state_dict(published.state_dict())
+    assert torch.equal(named(sequence), stiff(sequence))
+    assert not torch.allclose(named(sequence), published(sequence))
+
+
+WRONG_SETTINGS = [
+    ("cornn?hidden=x", "hidden must be a whole number from 1 to 16,384, but got cornn?hidden=x"),
+    ("cornn?hidden=0", "hidden must be a whole number from 1 to 16,384, but got cornn?hidden=0"),
+    ("cornn?hidden=True", "hidden must be a whole number from 1 to 16,384, but got cornn?hidden=True"),
+    ("unicornn?layers=99999", "layers must be a whole number from 1 to 16,384, but got unicornn?layers=99999"),
+    ("cornn?step=1e999", "step must be a finite number of at least 0, but got cornn?step=1e999"),
+    ("cornn?step=-1", "step must be a finite number of at least 0, but got cornn?step=-1"),
+    (
+        "cornn?hiden=3",
+        "unknown option 'hiden' in 'cornn?hiden=3'; the nearest is 'hidden', the known ones are hidden, ",
+    ),
+    ("indrnn?steps=3", "unknown option 'steps' in 'indrnn?steps=3'; the nearest is 'layers', the known ones are hidd"),
+    ("unicornn?dropout=3", "UnICORNN cannot be built with dropout=3: p must lie in [0, 1), but is 3"),
+    ("self-attention?width=10,heads=3", "SelfAttention cannot be built with width=10,heads=3: embed_dim must be div"),
+    (
+        "cornn?",
+        "what follows ? must be KEY=VALUE,... with Python literals or words, as in ?patch_size=4, but got cornn?",
+    ),
+    ("corn?step=1", "unknown model 'corn?step=1'; the nearest is 'cornn', the known ones are "),
+    (
+        "flexnet-3?hidden=3",
+        "flexnet-3 has no settings to name behind ?; only the systems of other authors for sequences h",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "message"), WRONG_SETTINGS)
+def test_wrong_settings_of_a_system_are_named(name, message):
+    with pytest.raises(UsageError) as told:
+        build_model(name, channels=1, reference_size=64)
+    assert str(told.value).startswith(message)
