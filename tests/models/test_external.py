@@ -214,7 +214,6 @@ def test_a_factory_gets_what_it_accepts(nets, factory, given):
 @pytest.mark.parametrize(
     ("text", "options"),
     [
-        ("", {}),
         ("a=4", {"a": 4}),
         ("a=0.5,b=(2,2),c=[1,2]", {"a": 0.5, "b": (2, 2), "c": [1, 2]}),
         ("a=gelu,b='x,y',c=None,d=True", {"a": "gelu", "b": "x,y", "c": None, "d": True}),
