@@ -1,6 +1,7 @@
 """The house: imports go one way and not in a circle, the library does not speak the command line, files stay small."""
 
 import ast
+import json
 import re
 import shutil
 import statistics
@@ -113,6 +114,13 @@ def test_no_modules_import_each_other_not_even_in_functions_or_for_types():
 def test_the_harness_of_benchmarks_knows_no_work():
     for path in (ROOT / "bench" / "harness").glob("*.py"):
         assert not {name for name in imported_modules(path.read_text()) if name.startswith("restool.bench.work")}
+
+
+def test_a_study_is_planned_without_the_libraries_that_only_its_cells_and_its_report_need():
+    code = "import sys, json, restool.transfer; print(json.dumps([*sys.modules]))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert "torch" in json.loads(loaded)
+    assert not {"torchvision", "triton", "sympy", "pandas", "matplotlib", "ray", "timm"} & set(json.loads(loaded))
 
 
 REPORT = """

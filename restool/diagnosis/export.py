@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from restool.diagnosis.measure import Diagnosis
-from restool.report.columns import spelt
+from restool.evidence.spelling import spelt
 
 
 def as_plain(found: Diagnosis) -> dict[str, Any]:

@@ -5,7 +5,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from restool import evidence
-from restool.report.columns import CURVE, spelt
+from restool.evidence.spelling import spelt
+from restool.report.columns import CURVE
 from restool.report.frame import cell_columns, decoded, source_records
 
 

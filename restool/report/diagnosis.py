@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from restool.errors import UsageError
+from restool.evidence.spelling import names
 from restool.files import write_files
-from restool.report.columns import names
 from restool.report.figures import as_files, styled
 from restool.report.groups import points, told_settings, unit_of
 from restool.report.portrait import Portrait

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from restool import evidence
 from restool.errors import MissingDataError, UsageError
+from restool.evidence.spelling import spelt
 from restool.integrity import IDENTITY, correct_bits, read_record
-from restool.report.columns import CONSISTENCY, CURVE, MEASURED, SUMMARY, spelt
+from restool.report.columns import CONSISTENCY, CURVE, MEASURED, SUMMARY
 
 PLAIN = ["requery", "bandlimit", "rescale", "interpolate", "position", "as-is", "resize"]
 SOFTENED = [f"{name}+soften" for name in PLAIN if name != "resize"]

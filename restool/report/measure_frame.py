@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from restool import evidence
-from restool.report.columns import spelt
+from restool.evidence.spelling import spelt
 from restool.report.frame import cell_columns, setting_columns
 from restool.report.groups import Group
 from restool.report.measures import SPEED, Measure

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from restool.report.columns import names
+from restool.evidence.spelling import names
 
 LETTERS = {1e12: "T", 1e9: "G", 1e6: "M", 1e3: "k"}
 DIGITS = {"percent": 1, "points": 1, "nats": 3}

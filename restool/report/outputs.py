@@ -8,9 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from restool import evidence
+from restool.evidence.spelling import spelt
 from restool.integrity import correct_bits
 from restool.records import ResultsFolder, read_logits
-from restool.report.columns import CONSISTENCY, spelt
+from restool.report.columns import CONSISTENCY
 from restool.report.frame import cell_columns, source_records
 
 

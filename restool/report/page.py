@@ -9,8 +9,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from restool.evidence.spelling import names
 from restool.report import diagnosis, portrait, portraits, provenance
-from restool.report.columns import names
 from restool.report.cost import cost_rows
 from restool.report.diagnosis import Diagnosed, read_diagnoses
 from restool.report.figures import render

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from restool.evidence import SIGNIFICANT
-from restool.report.columns import names
+from restool.evidence.spelling import names
 from restool.report.comparison import Comparison
 from restool.report.groups import MANY, PLACES, Group, Row, accuracy, judged, plural, points, span, told_p, unit_of
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from restool import evidence
 from restool.data import Batches, Dataset
 from restool.errors import UsageError
+from restool.evidence.spelling import spelt
 from restool.models import ModelSpec
 from restool.nn import calibrate
-from restool.report.columns import spelt
 from restool.transfer.cache import KernelCache
 from restool.transfer.dims import require_dims, require_resampled
 from restool.transfer.fitting import require_size

@@ -3,16 +3,18 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from restool.nn import ContinuousConv, WideConv2d
 from restool.nn.scaled import ScaledConv
 from restool.transfer.sampled import SampledConv
+
+if TYPE_CHECKING:
+    from torch.utils.flop_counter import FlopCounterMode
 
 CORRELATING = (SampledConv, ContinuousConv, WideConv2d, ScaledConv)
 """Layers that choose by the rates of the machine how to convolve."""
@@ -36,6 +38,8 @@ def flops_per_image(model: nn.Module, image: Tensor) -> int | None:
     Returns:
         None for a model from elsewhere that does not take a batch of one.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # it loads Triton: 80 MB that only records need
+
     transforms = {getattr(torch.ops.aten, name): count for name, count in TRANSFORMS.items()}
     counter = FlopCounterMode(display=False, custom_mapping=transforms)
     try:
@@ -47,7 +51,7 @@ def flops_per_image(model: nn.Module, image: Tensor) -> int | None:
 
 
 @contextmanager
-def _by_formula(model: nn.Module, counter: FlopCounterMode) -> Iterator[list[int]]:
+def _by_formula(model: nn.Module, counter: "FlopCounterMode") -> Iterator[list[int]]:
     """What layers of `UNSEEN` count beside what the counter sees of them, in a list that every call adds to."""
     before: list[int] = []
     beside: list[int] = []

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 
 from restool.correlation import Method
 from restool.correlation.rates import RATES
@@ -39,6 +38,8 @@ def conditions(model: str, method: Method, device: torch.device) -> dict[str, An
     `methods` is how continuous layers convolve, and for "auto" a hash of the rates that it went by, or "reference"
     where there are no others. It is left out while no layer has asked.
     """
+    import torchvision  # 80 MB that only records and some models need
+
     found = library_name(model)
     libraries = {found.library: version(found.library)} if found is not None and found.library != "torchvision" else {}
     told = {"torchvision": torchvision.__version__, **libraries}

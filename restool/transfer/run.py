@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from restool.arguments import require_choice
 from restool.correlation import METHODS, Method
 from restool.data import load
 from restool.devices import be_deterministic, choose_device
 from restool.records import ResultsFolder
-from restool.report import results, tables_of, write_report
 from restool.training import load_checkpoint
 from restool.transfer.cells import Cell, SourceRun
 from restool.transfer.cluster import Driver, Pool
@@ -21,6 +18,9 @@ from restool.transfer.progress import Limited, Progress, ProgressBars, TimeLimit
 from restool.transfer.shards import shard_of
 from restool.transfer.spread import spread_of
 from restool.transfer.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd  # nothing but a finished report needs it
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,16 @@ class SweepResult:
         return {cell.key for cell in self.cells}
 
     @property
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """One row per cell of the folder, averaged over seeds, in percent and points (see `report.summarise`)."""
+        from restool.report import results
+
         return results(self.out)
 
     def __str__(self) -> str:
         """The tables of its own settings as a reader wants them, or that there is none."""
+        from restool.report import tables_of
+
         return tables_of(self.out, self.keys)[0] if self.files else f"no cell of {self.out} is done yet"
 
 
@@ -187,6 +191,8 @@ def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> Sweep
         UsageError: see `open_study`; nothing was written.
         MissingDataError: likewise.
     """
+    from restool.report import write_report
+
     study = open_study(config, out, **place)
     study.folder.create()
     timed_out = False

@@ -60,7 +60,7 @@ def test_a_sweep_leaves_what_a_study_leaves_and_its_report(lab, finished, tmp_pa
 @pytest.fixture
 def undrawn(monkeypatch):
     """Sweeps whose report is of no interest leave it out."""
-    monkeypatch.setattr("restool.transfer.run.write_report", lambda out: [])
+    monkeypatch.setattr("restool.report.write_report", lambda out: [])
 
 
 @pytest.mark.usefixtures("undrawn")
