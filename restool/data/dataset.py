@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -286,6 +285,5 @@ def digest_of_files(parts: Mapping[Part, tuple[Sequence[Encoded], Tensor]]) -> s
         state.update(f"{part} {len(images)} ".encode())
         state.update(labels.numpy().data)
         for image in images:
-            content = image.content.read_bytes() if isinstance(image.content, Path) else image.content
-            state.update(hashlib.sha256(content).digest())
+            state.update(hashlib.sha256(image.read()).digest())
     return state.hexdigest()[:16]

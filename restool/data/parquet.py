@@ -10,10 +10,14 @@ from restool.data.classes import Classes, given_classes
 from restool.data.dataset import Dataset, Part
 from restool.data.files import Table, by_part, chosen_images, dataset_of, listed, parts_among
 from restool.data.shards import Shard, read_shard
+from restool.data.spool import Spool
 from restool.errors import UsageError
 
 SPLIT = re.compile(r"(.+?)(?:-.*|[._]\d+(?:[._-](?:of[._-])?\d+)*)?")
 """The stem of a file's name: its split, then the end, or a dash, or a dot or underscore before numbers."""
+
+MOST_HELD = 1 << 28
+"""Encoded images of so many bytes stay in memory; further ones go to disk."""
 
 UNLABELLED = -1
 """Stands for no label in this layout, as in test sets whose labels are kept back."""
@@ -39,8 +43,8 @@ def parquet(
         MissingDataError: if files are missing or damaged.
         UsageError: if a column cannot be told, a label has no class, or the images differ in size.
     """
-    found, others = _part_files(folder)
-    shards = {part: [read_shard(file, skip=skip_damaged) for file in files] for part, files in found.items()}
+    (found, others), spool = _part_files(folder), Spool(MOST_HELD)
+    shards = {part: [read_shard(file, spool, skip=skip_damaged) for file in files] for part, files in found.items()}
     kept, notes = _labelled(shards, folder)
     missing = f"no test*.parquet or validation*.parquet in {folder} or its data folder"
     parts, served = parts_among(kept, f"{missing}; put the files there or point at another DIR")

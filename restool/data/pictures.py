@@ -20,6 +20,7 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
+from restool.data.spool import Stored
 from restool.errors import MissingDataError, RestoolError, UsageError
 
 BACKGROUND = (255, 255, 255)
@@ -52,7 +53,11 @@ class Encoded:
     """An image as it is stored, with the place that an error message names."""
 
     where: str
-    content: bytes | Path
+    content: bytes | Path | Stored
+
+    def read(self) -> bytes:
+        """As it is stored."""
+        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
 
 
 def picture(encoded: Encoded) -> Image.Image:
@@ -146,7 +151,7 @@ def _by_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> li
 @contextmanager
 def _opened(encoded: Encoded) -> Iterator[Image.Image]:
     """A file that Pillow has begun to read; whatever fails until it is closed becomes one line that names it."""
-    source = BytesIO(encoded.content) if isinstance(encoded.content, bytes) else encoded.content
+    source = encoded.content if isinstance(encoded.content, Path) else BytesIO(encoded.read())
     try:
         with _silence():
             opened = Image.open(source)

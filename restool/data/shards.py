@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restool.data.pictures import Encoded
+from restool.data.spool import Spool, Stored
 from restool.errors import MissingDataError, UsageError
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ IMAGE_COLUMNS = ("img", "image", "jpg", "jpeg", "png", "webp", "pixel_values")
 LABEL_COLUMNS = ("label", "fine_label", "labels", "class", "cls", "target", "category")
 """A column is the first of these that fits; else the only one of the first type that any column has."""
 
-ROWS = 1024
+ROWS = 128
 """So many rows are read at a time."""
+BUFFER = 1 << 16
+"""A file is read by so many bytes, and not a whole group of rows at once, which may be gigabytes."""
 
 Fits = Callable[["pa.DataType"], bool]
 
@@ -47,11 +50,12 @@ class Shard:
     skipped: int
 
 
-def read_shard(file: Path, *, skip: bool) -> Shard:
+def read_shard(file: Path, spool: Spool, *, skip: bool) -> Shard:
     """What a file holds.
 
     Args:
         file: to read.
+        spool: takes the images.
         skip: leave out rows without image or label.
 
     Raises:
@@ -63,11 +67,11 @@ def read_shard(file: Path, *, skip: bool) -> Shard:
     from pyarrow.parquet import ParquetFile
 
     try:
-        with ParquetFile(file) as opened:
+        with ParquetFile(file, buffer_size=BUFFER, pre_buffer=False) as opened:
             schema = opened.schema_arrow
             image = _column(schema, IMAGE_COLUMNS, (_is_struct_of_bytes, _is_bytes), (), "image bytes", file)
             label = _column(schema, LABEL_COLUMNS, (_is_integer, _is_category), (_is_name,), "labels", file)
-            contents, labels = _columns(opened, image, label)
+            contents, labels = _columns(opened, image, label, spool)
     except (OSError, pa.ArrowException, UnicodeDecodeError):
         raise MissingDataError(f"{file} cannot be read as parquet; fetch it again") from None
     labelled = pc.invert(labels.is_null(nan_is_null=True)).to_numpy()
@@ -79,18 +83,21 @@ def read_shard(file: Path, *, skip: bool) -> Shard:
     return Shard(file, images, values, places, _stated_names(schema, label), len(contents) - len(whole))
 
 
-def _columns(opened: "ParquetFile", image: str, label: str) -> tuple[list[bytes | None], "pa.ChunkedArray"]:
+def _columns(
+    opened: "ParquetFile", image: str, label: str, spool: Spool
+) -> tuple[list[bytes | Stored | None], "pa.ChunkedArray"]:
     """Image bytes and labels of all rows, read so many at a time that little is held twice."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    contents: list[bytes | None] = []
+    contents: list[bytes | Stored | None] = []
     kind = opened.schema_arrow.field(label).type
     labels = [pa.array([], kind.value_type if pa.types.is_dictionary(kind) else kind)]
     for rows in opened.iter_batches(ROWS, columns=[image, label]):
         rows.validate(full=True)  # else damaged names of classes fail where they are used
         images = rows[image]
-        contents += (pc.struct_field(images, "bytes") if pa.types.is_struct(images.type) else images).to_pylist()
+        found = (pc.struct_field(images, "bytes") if pa.types.is_struct(images.type) else images).to_pylist()
+        contents += [content if content is None else spool.put(content) for content in found]
         of_rows = rows[label]
         labels.append(of_rows.dictionary_decode() if pa.types.is_dictionary(of_rows.type) else of_rows)
     return contents, pa.chunked_array(labels)

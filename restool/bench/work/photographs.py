@@ -77,9 +77,7 @@ class Files(TorchDataset[tuple[Tensor, int]]):
 
     def picture(self, index: int) -> Image.Image:
         """A file decoded."""
-        content = self.files[index].content
-        assert isinstance(content, bytes)
-        return Image.open(BytesIO(content)).convert("RGB")
+        return Image.open(BytesIO(self.files[index].read())).convert("RGB")
 
 
 def drawn_files(images: int) -> list[Encoded]:
