@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from restool.correlation import FactoredKernel
 from restool.nn import ContinuousConv, Rescalable, resample_causal, resample_kernel
-from restool.transfer.protocols import Protocol, starting_protocol
+from restool.transfer.protocols import RECALIBRATION_IMAGES, Protocol, starting_protocol
 from restool.transfer.rules import (
     BATCH_NORM,
     CONTINUOUS,
@@ -95,7 +95,7 @@ class Cause:
     kind: Kind
     rules: Mapping[Kind, Rule] = field(default_factory=dict)
     softens: bool = False
-    recalibrates: bool = False
+    recalibrates: int = 0
 
     def told(self, noun: str) -> str:
         """The repair in words, of images or sequences."""
@@ -147,7 +147,7 @@ CAUSES = (
         repair="statistics are estimated at the target, from unlabelled training {noun}s",
         kind=BATCH_NORM,
         rules={BATCH_NORM: keep},
-        recalibrates=True,
+        recalibrates=RECALIBRATION_IMAGES,
     ),
     Cause(
         name="sharpness",

@@ -1,6 +1,7 @@
 """Records to numbers: one row a record, then one row per cell of the grid, over its seeds, with intervals."""
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def _named(name: str, unit: str, estimate: evidence.Estimate) -> dict[str, float
 
 def protocol_rank(protocol: str) -> int:
     """Place of a protocol in tables and figures, whatever view it was tested in."""
-    name = protocol.split(", ")[0]
+    name = re.sub("@[0-9]+", "", protocol.split(", ")[0])
     if name == "finetune":
         return len(PROTOCOLS) + 1
     return PROTOCOLS.index(name) if name in PROTOCOLS else len(PROTOCOLS)

@@ -13,7 +13,7 @@ from restool.devices import synchronize
 from restool.models.norms import still
 from restool.training.enlarging import AFTER, PART, enlarged_sizes
 from restool.transfer.cells import SourceRun
-from restool.transfer.evaluate import EVALUATION_BATCH, RECALIBRATION_IMAGES
+from restool.transfer.evaluate import EVALUATION_BATCH
 from restool.transfer.prices import NOTHING, Case, Price, Prices
 from restool.transfer.protocols import SOURCE, resolve_protocol
 from restool.transfer.study import Study
@@ -56,7 +56,6 @@ def _work(study: Study) -> dict[Case, float]:
     """How many steps or batches of every case the missing cells take."""
     found: dict[Case, float] = defaultdict(float)
     missing, images = study.missing(), study.dataset.counts
-    calibrating = _batches(min(images["train"], RECALIBRATION_IMAGES))
     for run in dict.fromkeys(cell.run for cell in missing):
         if run.epochs and not study.folder.checkpoint(run.key).exists():
             for size, steps in _steps_at(run).items():
@@ -64,7 +63,7 @@ def _work(study: Study) -> dict[Case, float]:
             found[Case(SOURCE.name, run.source, run.source)] += run.epochs * _batches(images["validation"])
     for cell in missing:
         protocol, source, target = resolve_protocol(cell.protocol), cell.run.source, cell.target
-        tested = _batches(images["test"]) + protocol.recalibrates * calibrating
+        tested = _batches(images["test"]) + _batches(min(images["train"], protocol.recalibrates))
         found[Case(protocol.name, source, protocol.sizes(source, target)[-1])] += tested
         if protocol.trains:
             found[Case(f"{TRAIN}{cell.tune}", target, target)] += cell.finetune_epochs * _steps(study)

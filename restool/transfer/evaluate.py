@@ -18,12 +18,10 @@ from restool.transfer.cache import KernelCache
 from restool.transfer.dims import require_dims, require_resampled
 from restool.transfer.fitting import require_size
 from restool.transfer.halving import InParts
-from restool.transfer.protocols import SOURCE, Protocol, applicable, possible, resolve_protocol
+from restool.transfer.protocols import SOURCE, Protocol, applicable, possible, require_calibration, resolve_protocol
 
 EVALUATION_BATCH = 100
 """Models are tested on so many images at a time."""
-RECALIBRATION_IMAGES = 1100
-"""Batch-norm statistics are estimated from so many training images."""
 
 
 class Tested(NamedTuple):
@@ -84,13 +82,14 @@ def predictions(
     return Tested(correct.cpu(), found.cpu(), image)
 
 
-def calibration_images(dataset: Dataset, sizes: tuple[int, ...], device: torch.device) -> Iterator[Tensor]:
-    """Batches of the first training images, as equal as they can be, without labels and augmentation."""
-    wanted = min(dataset.counts["train"], RECALIBRATION_IMAGES)
+def calibration_images(dataset: Dataset, sizes: tuple[int, ...], device: torch.device, images: int) -> Iterator[Tensor]:
+    """Batches of the first so many training images, or all, about as large as each other, without augmentation."""
+    wanted = min(dataset.counts["train"], images)
     count = max(1, -(-wanted // EVALUATION_BATCH))
-    batches = Batches(dataset, "train", sizes, batch_size=max(1, -(-wanted // count)), device=device)
-    for images, _ in islice(batches.epoch(), count):
-        yield images
+    batch = max(1, -(-wanted // count))
+    batches = Batches(dataset, "train", sizes, batch_size=batch, device=device)
+    for number, (found, _) in enumerate(islice(batches.epoch(), count)):
+        yield found[: wanted - number * batch]
 
 
 def correct_by(
@@ -120,7 +119,7 @@ def correct_by(
     source = spec.reference_size
     sizes = protocol.sizes(source, target)
     require_size(model, spec, sizes[-1], dims=dataset.dims, device=device)
-    images = calibration_images(dataset, sizes, device) if protocol.recalibrates else ()
+    images = calibration_images(dataset, sizes, device, protocol.recalibrates) if protocol.recalibrates else ()
     moved = protocol.apply(model, source, target, calibration=images, kernels=kernels)
     return correct_predictions(moved, Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=device))
 
@@ -155,6 +154,7 @@ def evaluate_model(
         UsageError: the images or a size do not fit the model, or a protocol does not apply.
     """
     require_testable(spec, dataset, targets)
+    require_calibration(protocols or (), dataset)
     calibrate(model, device, torch.float32)
     kernels = KernelCache()
     own = correct_by(SOURCE, model, spec, dataset, spec.reference_size, device=device, kernels=kernels)

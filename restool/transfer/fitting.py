@@ -19,7 +19,7 @@ from restool.models.pretrained import preprocessing_of
 from restool.training.checkpoints import packed
 from restool.transfer.config import StudyConfig
 from restool.transfer.dims import require_resampled
-from restool.transfer.protocols import FINETUNE, resolve_protocol, starting_protocol
+from restool.transfer.protocols import FINETUNE, require_calibration, resolve_protocol, starting_protocol
 from restool.transfer.tuning import freeze_all_but
 
 _UNTRAINED = "test it as it is, with `epochs` and `finetune_epochs` 0"
@@ -42,6 +42,7 @@ def require_fitting(config: StudyConfig, dataset: Dataset) -> None:
         require_resampled(dataset, size)
     for size in config.test:
         require_resampled(dataset, size)
+    require_calibration(config.zero_shot, dataset)
     _require_trained_head(config, dataset)
     weights = None if config.weights is None else read_weights(Path(config.weights))
     if weights is None and not is_external(config.model):

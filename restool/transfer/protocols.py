@@ -5,6 +5,7 @@ a rule, and it makes a new model by one walk over the layers; the trained one st
 sizes the images pass: shown at the target, or shrunk to the source first.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -39,6 +40,10 @@ from restool.transfer.rules import (
 from restool.transfer.softening import Soften
 
 RECALIBRATE = "bn-recalibrate"
+RECALIBRATION_IMAGES = 1100
+"""Batch-norm statistics are estimated from so many training images, or from all where there are fewer."""
+COUNTED = re.compile(rf"{RECALIBRATE}@([1-9][0-9]{{0,8}})")
+"""Recalibration from another number of images, such as bn-recalibrate@300."""
 SOFTEN = "soften"
 
 BY_ITSELF: Mapping[Kind, Rule] = {CONTINUOUS: sampled_by(requery)}
@@ -56,7 +61,7 @@ class Protocol:
         refuses: models with such a layer are left to another protocol.
         shrinks: images are resized to the source resolution first.
         softens: images finer than the source's are made as soft as those first, see `Soften`.
-        recalibrates: batch-norm statistics are estimated anew on unlabelled training images.
+        recalibrates: batch-norm statistics are estimated anew from so many unlabelled training images; 0 for not.
         trains: the model that the rules give is trained on at the target before it is evaluated.
     """
 
@@ -66,7 +71,7 @@ class Protocol:
     refuses: Kind | None = None
     shrinks: bool = False
     softens: bool = False
-    recalibrates: bool = False
+    recalibrates: int = 0
     trains: bool = False
 
     def applies(self, model: nn.Module) -> bool:
@@ -195,7 +200,7 @@ _ZERO_SHOT = (
         name=RECALIBRATE,
         summary="re-query (or as is, without continuous kernels); then batch-norm statistics from training images",
         rules={BATCH_NORM: keep},
-        recalibrates=True,
+        recalibrates=RECALIBRATION_IMAGES,
     ),
 )
 
@@ -219,9 +224,11 @@ def resolve_protocol(name: str) -> Protocol:
             return protocol
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    base, *additions = name.split("+")
+    counts = [int(count) for count in COUNTED.findall(name)]
+    base, *additions = COUNTED.sub(RECALIBRATE, name).split("+")
     if base in PROTOCOLS and additions == [addition for addition in ADDITIONS if addition in additions]:
         found, softens, recalibrates = PROTOCOLS[base], SOFTEN in additions, RECALIBRATE in additions
+        _require_counts(name, counts)
         # nothing is done twice: an image that was shrunk to the source is as soft as those by that
         if not (softens and found.shrinks) and not (recalibrates and found.recalibrates):
             return replace(
@@ -229,10 +236,26 @@ def resolve_protocol(name: str) -> Protocol:
                 name=name,
                 summary="; ".join([found.summary, *map(ADDITIONS.__getitem__, additions)]),
                 softens=softens,
-                recalibrates=found.recalibrates or recalibrates,
+                recalibrates=counts[0] if counts else found.recalibrates or RECALIBRATION_IMAGES * recalibrates,
             )
-    more = f" and any zero-shot one followed by +{' or +'.join(ADDITIONS)}"
+    more = f" and any zero-shot one followed by +{' or +'.join(ADDITIONS)}; {RECALIBRATE}@N takes N images"
     raise unknown_name("protocol", name, [*PROTOCOLS, FINETUNE.name], more=more)
+
+
+def _require_counts(name: str, counts: list[int]) -> None:
+    for count in counts:
+        if count < 2 or count == RECALIBRATION_IMAGES:
+            rule = "takes that many by itself" if count > 1 else f"needs at least 2 images, as in {RECALIBRATE}@300"
+            raise UsageError(f"protocol {name!r}: {RECALIBRATE} {rule}")
+
+
+def require_calibration(names: Iterable[str], dataset: Dataset) -> None:
+    """Raise UsageError where a protocol names more images to recalibrate from than a data set has for training."""
+    found = dataset.counts["train"]
+    for name in names:
+        wanted = resolve_protocol(name).recalibrates
+        if wanted > found and COUNTED.search(name):
+            raise UsageError(f"protocol {name!r} needs {wanted:,} training images, but {dataset.name} has {found:,}")
 
 
 def applicable(model: nn.Module) -> list[str]:

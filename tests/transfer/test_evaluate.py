@@ -12,7 +12,8 @@ from restool.data import Batches, Split
 from restool.data.dataset import stored
 from restool.models import ModelSpec
 from restool.transfer import correct_predictions, evaluate_model, resolve_protocol
-from restool.transfer.evaluate import EVALUATION_BATCH, RECALIBRATION_IMAGES, calibration_images
+from restool.transfer.evaluate import EVALUATION_BATCH, calibration_images
+from restool.transfer.protocols import RECALIBRATION_IMAGES
 
 CPU = torch.device("cpu")
 CLASSES = tuple("abc")
@@ -88,7 +89,7 @@ def test_rows_are_accuracies_by_protocol_and_target():
 @pytest.mark.parametrize("train", [30, 100, 250, 1024, 1030, 1300])
 def test_calibration_sees_the_first_training_images_as_they_are_stored(train):
     data = dataset(train)
-    seen = torch.cat(list(calibration_images(data, (6,), CPU)))
+    seen = torch.cat(list(calibration_images(data, (6,), CPU, RECALIBRATION_IMAGES)))
     plain, _ = next(Batches(data, "train", 6, batch_size=train, device=CPU).epoch())
     assert torch.equal(seen, plain[: len(seen)])
     assert min(train, RECALIBRATION_IMAGES) <= len(seen) <= RECALIBRATION_IMAGES + EVALUATION_BATCH
@@ -96,9 +97,14 @@ def test_calibration_sees_the_first_training_images_as_they_are_stored(train):
 
 def test_calibration_passes_the_sizes_of_the_protocol(monkeypatch):
     data = dataset()
-    shapes = [images.shape[2] for images in calibration_images(data, (9, 6), CPU)]
+    shapes = [images.shape[2] for images in calibration_images(data, (9, 6), CPU, RECALIBRATION_IMAGES)]
     assert shapes == [6, 6, 6]
-    assert next(calibration_images(data, (9,), CPU)).shape == (84, 3, 9, 9)  # 250 images in three batches
+    assert next(calibration_images(data, (9,), CPU, RECALIBRATION_IMAGES)).shape == (
+        84,
+        3,
+        9,
+        9,
+    )  # 250 images in three batches
 
 
 def test_only_recalibration_reads_training_images():
