@@ -8,8 +8,8 @@ from typing import Unpack
 from restool.report import read_records
 from restool.studies.page import write_page
 from restool.studies.spec import StudyFile
-from restool.transfer import SweepResult, sweep
-from restool.transfer.run import Place
+from restool.transfer import SweepResult
+from restool.transfer.run import Place, run_cells
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class StudyResult:
 
 
 def run_study(study: StudyFile, out: str | Path, **place: Unpack[Place]) -> StudyResult:
-    """Run the sweeps of a study into one folder and write its page; what has a record is not done again.
+    """Run the sweeps of a study into one folder, then write its page; what has a record is not done again.
 
     Args:
         study: to run.
@@ -66,10 +66,10 @@ def run_study(study: StudyFile, out: str | Path, **place: Unpack[Place]) -> Stud
                 timed_out = True
                 break
         place["time_limit"] = left
-        result = sweep(one.config, out, **place)
+        result = run_cells(one.config, out, **place)
         results.append(result)
         timed_out |= result.timed_out
-    files = results[-1].files if results else []
+    files = next(filter(None, (result.report() for result in results)), [])
     if files:
         files = files + write_page(study, Path(out), read_records(Path(out)))
     return StudyResult(Path(out), results, timed_out, files)

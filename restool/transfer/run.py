@@ -1,6 +1,6 @@
 """Studies from Python: `sweep` runs a grid to its tables and heat maps, `train_sources` its source models alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -56,6 +56,12 @@ class SweepResult:
         from restool.report import results
 
         return results(self.out)
+
+    def report(self) -> list[Path]:
+        """Write the tables and heat maps of the folder, if one of the cells is done."""
+        from restool.report import write_report
+
+        return write_report(self.out) if len(self.missing) < len(self.cells) else []
 
     def __str__(self) -> str:
         """The tables of its own settings as a reader wants them, or that there is none."""
@@ -191,8 +197,12 @@ def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> Sweep
         UsageError: see `open_study`; nothing was written.
         MissingDataError: likewise.
     """
-    from restool.report import write_report
+    result = run_cells(config, out, **place)
+    return replace(result, files=result.report())
 
+
+def run_cells(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> SweepResult:
+    """As `sweep`, but no table and no heat map is written."""
     study = open_study(config, out, **place)
     study.folder.create()
     timed_out = False
@@ -201,8 +211,7 @@ def sweep(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> Sweep
     except TimeLimitReached:
         timed_out = True
     missing = study.missing()
-    files = write_report(study.folder.path) if len(missing) < len(study.cells) else []
-    return SweepResult(study.folder.path, study.cells, study.failed, missing, study.damaged, timed_out, files)
+    return SweepResult(study.folder.path, study.cells, study.failed, missing, study.damaged, timed_out, [])
 
 
 def train_sources(config: StudyConfig, out: str | Path, **place: Unpack[Place]) -> TrainingResult:

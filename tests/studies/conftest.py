@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from restool.integrity import key_of
+from restool.studies import StudyFile, StudyResult, read_study, run_study
 
 FILE = """
 question = "Does it help?"
@@ -78,6 +80,22 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "help.toml"
     path.write_text(FILE)
     return path
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyFile, Path, StudyResult]:
+    """The small variant of a study, its folder and what its run gave; not to be written to."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "help.toml").write_text(FILE)
+    study = read_study(folder / "help.toml", small=True)
+    return study, folder / "out", run_study(study, folder / "out", device="cpu")
+
+
+@pytest.fixture
+def out(done: tuple[StudyFile, Path, StudyResult], tmp_path: Path) -> Path:
+    """A copy of that folder."""
+    shutil.copytree(done[1], tmp_path / "out")
+    return tmp_path / "out"
 
 
 @pytest.fixture
