@@ -1,6 +1,7 @@
 """Laws of a study that others do: the same bytes as in one process, whoever is lost, and nothing twice."""
 
 import shutil
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,6 +17,13 @@ from restool.transfer.cluster.worker import perform
 from restool.transfer.progress import Limited, TimeLimitReached
 
 
+class Handle:
+    """What stands for a value in the memory of all machines."""
+
+    def __init__(self, value):
+        self.value = value
+
+
 class Desk:
     """What a `Pool` is to a driver, in this process: tasks are done one after another, each by a worker of its own.
 
@@ -27,16 +35,24 @@ class Desk:
     def __init__(self, loses: Callable[[Task, object], bool] = lambda task, event: False) -> None:
         self.loses, self.tasks, self.cancelled = loses, [], []
         self._streams = {}
+        self._handles = []
 
     def put(self, value):
-        return value
+        handle = Handle(value)
+        self._handles.append(weakref.ref(handle))
+        return handle
+
+    @property
+    def kept(self):
+        """Handles that somebody still holds."""
+        return sum(handle() is not None for handle in self._handles)
 
     def submit(self, token, job, task, checkpoints, answers):
         self.tasks.append(task)
         stream = len(self.tasks)
         self._streams[stream] = (
             task,
-            perform(lambda handle: handle, f"{token} {stream}", job, task, checkpoints, answers),
+            perform(lambda handle: handle.value, f"{token} {stream}", job, task, checkpoints, answers),
         )
         return stream
 
@@ -46,9 +62,10 @@ class Desk:
         event = next(events, Ended())
         if self.loses(task, event):
             list(events)  # its thread ends, unheard
-            yield stream, Lost("it was killed")
-        else:
-            yield stream, event
+            event = Lost("it was killed")
+        if isinstance(event, Ended | Lost):
+            del self._streams[stream]
+        yield stream, event
 
     def cancel(self, streams):
         self.cancelled += streams
@@ -87,6 +104,22 @@ def test_workers_make_the_files_of_one_process(lab, drive, finished, tmp_path):
     again = Desk()
     drive(again)
     assert again.tasks == []
+
+
+def test_a_source_model_is_kept_for_others_as_long_as_it_has_cells_left(lab, tmp_path):
+    kept = []
+
+    class Counting(Desk):
+        def submit(self, *arguments):
+            kept.append((arguments[2].run, self.kept))
+            return super().submit(*arguments)
+
+    study, desk = lab.study(tmp_path / "out", seeds=[0, 1, 2], epochs=1, finetune_epochs=0), Counting()
+    driver = Driver(study, desk)
+    driver.run()
+    assert {run for run, _ in kept} == {*study.runs}
+    assert max(count for _, count in kept) <= 1 + 2 * 2  # the job, and weights and answers of two models under way
+    assert desk.kept == 1  # the job, which the driver holds
 
 
 def test_logits_come_home_too(lab, drive, tmp_path):
@@ -211,7 +244,7 @@ def test_trainings_alone(lab, tmp_path):
 
 def test_a_worker_with_other_code_is_refused(lab, tmp_path):
     foreign = replace(lab.plan()[0].run, code="0" * 16)
-    job = Driver(lab.study(tmp_path), Desk())._job
+    job = Driver(lab.study(tmp_path), Desk())._job.value
     (told,) = perform(lambda handle: handle, "token", job, Task(run=foreign, cell=None), {}, None)
     assert isinstance(told.error, UsageError)
     assert "are others on a worker than on the driver" in str(told.error)

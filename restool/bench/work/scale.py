@@ -82,7 +82,7 @@ class ScaleBench:
 
     @staticmethod
     def _run(config: StudyConfig, pool: Pool, count: int) -> "Run":
-        return Run(config, lambda study: Driver(study, Some(pool, count)).run(), "cpu")
+        return Run(config, lambda study: Driver(study, pool, at_most=count).run(), "cpu")
 
 
 class Run:
@@ -125,24 +125,6 @@ class Run:
         """Seconds that a worker spends on a cell beyond what the cell takes in one process."""
         spent = workers * median(self.seconds[1:]) - median(alone.seconds[1:])
         return {"overhead_per_cell": spent / self.cells}
-
-
-class Some(Pool):
-    """A pool of which so many workers get tasks.
-
-    Args:
-        pool: all of them, entered.
-        count: that get one at a time.
-    """
-
-    def __init__(self, pool: Pool, count: int) -> None:
-        self.__dict__.update(pool.__dict__)
-        self.count = count
-
-    @property
-    def most_given(self) -> int:
-        """Tasks at a time."""
-        return self.count
 
 
 class Silent:

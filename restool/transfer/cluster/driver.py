@@ -57,12 +57,13 @@ class Driver:
     Args:
         study: to be run.
         pool: of workers, entered.
+        at_most: so many tasks are given at a time; None for as many as the pool has use for.
 
     Attributes:
         failed: source models whose training failed, where nothing but trainings was asked for.
     """
 
-    def __init__(self, study: Study, pool: Pool) -> None:
+    def __init__(self, study: Study, pool: Pool, at_most: int | None = None) -> None:
         self.study, self.pool, self.progress = study, pool, study.progress
         job = _job_of(study, pool)
         self._job, self._token = pool.put(job), job.token
@@ -70,9 +71,10 @@ class Driver:
         self._todo: deque[Task] = deque()
         self._ready: deque[Task] = deque()
         self._held: list[Task] = []
-        self._look_again, self._most = 0.0, 0
+        self._look_again, self._most, self._at_most = 0.0, 0, at_most
         self._given: dict[Any, Given] = {}
         self._cells: dict[SourceRun, list[Cell]] = {}
+        self._left: dict[SourceRun, set[Cell]] = {}
         self._sources: dict[SourceRun, Any] = {}
         self._answers: dict[SourceRun, Any] = {}
         self._lost: dict[Task, int] = {}
@@ -86,6 +88,7 @@ class Driver:
         missing = study.missing()
         for run, of_run in groupby(missing, key=lambda cell: cell.run):
             cells = list(of_run)
+            self._left[run] = set(cells)
             own = next((cell for cell in cells if cell.is_own), None)
             self._cells[run] = [cell for cell in cells if cell is not own]
             self._todo.append(Task(run=run, cell=own, tells_answers=bool(self._cells[run])))
@@ -112,7 +115,7 @@ class Driver:
         if time.monotonic() >= self._look_again:
             self._todo.extend(self._held)
             self._held.clear()
-            self._most = self.pool.most_given  # not at every event, for it asks the cluster
+            self._most = self._at_most or self.pool.most_given  # not at every event, for it asks the cluster
             self._look_again = time.monotonic() + WAIT_SECONDS
         self._give()
         if not self._given and self._held:
@@ -159,7 +162,8 @@ class Driver:
 
     def _checkpoints(self, task: Task) -> dict[str, Any]:
         """Handles of the trainings that a task starts from, as far as they are done."""
-        found = {} if task.run not in self._sources else {task.run.key: self._sources[task.run]}
+        source = self._sources.get(task.run)
+        found = {} if source is None else {task.run.key: source}
         for key in (task.run.key, *([] if task.cell is None else [task.cell.key])):
             path = self.study.folder.checkpoint(key)
             if key not in found and path.exists():
@@ -230,10 +234,16 @@ class Driver:
         self._fail(given, None, error)
 
     def _settle(self, what: Cell | SourceRun | None) -> None:
-        """What is done or failed is a step of the progress, once."""
-        if self._watch is not None and what is not None and what not in self._settled:
-            self._settled.add(what)
-            self._watch.step()
+        """What is done or failed is a step of the progress, once; a source model goes with the last of its cells."""
+        if self._watch is None or what is None or what in self._settled:
+            return
+        self._settled.add(what)
+        self._watch.step()
+        if isinstance(what, Cell):
+            self._left[what.run].discard(what)
+            if not self._left[what.run]:
+                self._sources[what.run] = None  # it is done, and nobody's memory is to hold it any longer
+                self._answers.pop(what.run, None)
 
 
 def _job_of(study: Study, pool: Pool) -> Job:
