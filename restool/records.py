@@ -11,6 +11,7 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -28,14 +29,23 @@ MARKER = "restool.json"
 CHECKPOINTS = "checkpoints"
 
 
-def read_logits(path: Path, n: int) -> NDArray[np.float32]:
+def read_logits(path: Path, n: int, digest: str | None) -> NDArray[np.float32]:
     """The logits that `ResultsFolder.write_logits` wrote: [n, C].
 
+    Args:
+        path: of the file.
+        n: images of its record.
+        digest: what the record says of the file; the first records do not.
+
     Raises:
-        DamagedError: the file is damaged, or not of so many images.
+        DamagedError: the file is damaged, another one than the record's, or not of so many images.
+        OSError: it cannot be read.
     """
+    content = path.read_bytes()
+    if digest is not None and sha256(content).hexdigest() != digest:
+        raise DamagedError(f"{path} is not the one that its record was written with; {SET_ASIDE}")
     try:
-        with path.open("rb") as file, np.load(file) as stored:
+        with np.load(io.BytesIO(content)) as stored:
             logits = stored["logits"]
         readable = logits.ndim == 2 and logits.dtype == np.float32
     except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, BadZipFile) as error:
@@ -104,11 +114,12 @@ class ResultsFolder:
         """Where the logits of a cell are, or will be if they are kept."""
         return self.path / "logits" / f"{key}.npz"
 
-    def write_logits(self, key: str, logits: NDArray[np.float32]) -> None:
-        """Keep the logits of a cell, compressed: [N, C], of the test images in stored order."""
+    def write_logits(self, key: str, logits: NDArray[np.float32]) -> str:
+        """Keep the logits of a cell, compressed: [N, C], of test images in stored order; gives the file's digest."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, logits=logits)
         write_atomically(self.logits(key), buffer.getvalue())
+        return sha256(buffer.getvalue()).hexdigest()
 
     def write_record(
         self,
@@ -119,6 +130,7 @@ class ResultsFolder:
         environment: Mapping[str, Any],
         figures: Mapping[str, float] | None = None,
         checkpoint: str | None = None,
+        logits: str | None = None,
         made: Mapping[str, str] | None = None,
     ) -> None:
         """Write the record of a cell.
@@ -131,6 +143,7 @@ class ResultsFolder:
             environment: of the code and the machine that made it.
             figures: of its outputs and of what an image costs, beside the accuracy; the first records have none.
             checkpoint: digest of the checkpoint that was tested.
+            logits: digest of the file of logits, where they are kept.
             made: when and by which command.
         """
         record = {
@@ -146,6 +159,7 @@ class ResultsFolder:
             "timing": {name: round(seconds, 3) for name, seconds in timing.items()},
             "environment": dict(environment),
             **({"checkpoint": checkpoint} if checkpoint else {}),
+            **({"logits": logits} if logits else {}),
             **({"made": dict(made)} if made else {}),
         }
         write_atomically(self.record(key), (json.dumps(sealed(record), indent=1) + "\n").encode())

@@ -2,7 +2,7 @@
 
 from restool.evidence.spelling import names
 
-MEASURED = ["accuracy", "n", "correct", "figures", "key", "timing", "environment"]
+MEASURED = ["accuracy", "n", "correct", "figures", "key", "timing", "environment", "logits"]
 """What a record says beside its cell."""
 SUMMARY = [
     "seeds",

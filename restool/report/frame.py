@@ -152,7 +152,7 @@ def _read_row(path: Path) -> dict[str, Any]:
     record = read_record(path)
     row = {name: _plain(value) for name, value in with_view(record["cell"]).items()}
     row |= {name: record["result"][name] for name in ("accuracy", "n", "correct")}
-    row["figures"] = record.get("figures", {})  # the first records have none
+    row |= {"figures": record.get("figures", {}), "logits": record.get("logits")}  # the first records have none
     return row | {name: record[name] for name in ("key", "timing", "environment")}
 
 

@@ -39,8 +39,8 @@ def consistency(out: Path, frame: pd.DataFrame) -> pd.DataFrame:
 
     @lru_cache(maxsize=8)  # cells of one source stand together
     def outputs(at: int) -> _Outputs:
-        key, n, correct = (frame[name].iloc[at] for name in ("key", "n", "correct"))
-        return _Outputs(read_logits(folder.logits(key), n), correct_bits(correct, n))
+        key, n, correct, digest = (frame[name].iloc[at] for name in ("key", "n", "correct", "logits"))
+        return _Outputs(read_logits(folder.logits(key), n, digest), correct_bits(correct, n))
 
     rows = []
     for _, cell in frame[measured & (frame["protocol"] != "source")].groupby(keys, dropna=False, sort=False):

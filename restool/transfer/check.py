@@ -106,7 +106,8 @@ def _names(path: Path) -> Iterator[Path]:
 
 
 def _read_logits(path: Path, records: dict[str, Any]) -> None:
-    read_logits(path, records[path.stem]["result"]["n"])
+    record = records[path.stem]
+    read_logits(path, record["result"]["n"], record.get("logits"))
 
 
 def _seal(record: dict[str, Any]) -> str:

@@ -184,11 +184,13 @@ class Study:
             timing["train_seconds"] = trained.seconds
         if protocol is FINETUNE:
             timing["trained_parameters"] = trained.parameters
-        if self.keep_logits:
-            self.folder.write_logits(cell.key, logits.numpy())
+        kept = self.folder.write_logits(cell.key, logits.numpy()) if self.keep_logits else None
         around = self.environment | conditions(cell.run.model, self.trainer.method, self.device)
         self.folder.write_record(
-            *(cell.key, cell.fields, correct.numpy(), timing, around, figures), checkpoint=trained.digest, made=made()
+            *(cell.key, cell.fields, correct.numpy(), timing, around, figures),
+            checkpoint=trained.digest,
+            logits=kept,
+            made=made(),
         )
 
     def put_own_logits(self, run: SourceRun, logits: Tensor) -> None:

@@ -1,20 +1,24 @@
 """Laws of the grid: every cell has the record that its models give by hand, and only what is missing is done."""
 
 import copy
+import hashlib
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
 from restool.data import Batches
-from restool.errors import UsageError
+from restool.errors import DamagedError, UsageError
 from restool.integrity import correct_bits
 from restool.models import ModelSpec
 from restool.records import read_logits
+from restool.report import consistency, read_records
 from restool.training import load_checkpoint, load_model
 from restool.transfer import Cell, evaluate_model
+from restool.transfer.check import check
 from restool.transfer.trainer import Trainer
 
 EPOCH = 2  # steps
@@ -188,12 +192,26 @@ def test_kept_logits_are_those_of_the_answers_and_change_no_record(lab, folder):
     assert study.missing() == study.cells  # each has its record, but no logits yet
     study.run()
     assert study.missing() == study.failed == []
-    assert lab.records(folder) == before
+    after = lab.records(folder)
+    digests = {key: record.pop("logits") for key, record in after.items()}
+    assert after == before
     labels = lab.dataset.split("test", 8).labels.numpy()
     for cell in study.cells:
-        result = before[cell.key]["result"]
-        logits = read_logits(study.folder.logits(cell.key), result["n"])
+        result, path = before[cell.key]["result"], study.folder.logits(cell.key)
+        assert digests[cell.key] == hashlib.sha256(path.read_bytes()).hexdigest()
+        logits = read_logits(path, result["n"], digests[cell.key])
         assert np.array_equal(logits.argmax(1) == labels, correct_bits(result["correct"], result["n"])), cell
+
+
+def test_logits_of_another_cell_are_not_taken_for_its_own(lab, folder):
+    study = lab.study(folder, keep_logits=True)
+    study.run()
+    first, last = (study.folder.logits(study.cells[place].key) for place in (0, -1))
+    shutil.copy(first, last)
+    named = rf"{last.name} is not the one that its record was written with; `restool check` lists what is damaged"
+    with pytest.raises(DamagedError, match=named):
+        consistency(folder, read_records(folder))
+    assert [finding.path for finding in check(folder).findings] == [last]
 
 
 def test_logits_are_kept_only_where_they_are_asked_for(folder):
