@@ -32,10 +32,14 @@ def most_cached() -> int:
 
 @dataclass(frozen=True)
 class Wish:
-    """One image as it is wanted: its place in the part, and the seed of its random part; None for the whole view."""
+    """One image as it is wanted: its place in the part, the seed of its random part, and whether it is mirrored.
+
+    Without a seed it is the whole view.
+    """
 
     place: int
     seed: tuple[int, int] | None = None
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +121,13 @@ class _Decoded(TorchDataset[Tensor | RestoolError]):
             shown = picture(photographs.encoded[wish.place])
         except RestoolError as error:
             return error  # a loader would raise it with the traceback of its process as the text
-        if photographs.channels == 3:
+        if photographs.channels == 3 and shown.mode != "RGB":
             shown = shown.convert("RGB")
         if wish.seed is None:
-            return self.view.of_picture(shown, self.size, photographs.fill)
-        return random_part(shown, self.size, self.view, wish.seed)
+            image = self.view.of_picture(shown, self.size, photographs.fill)
+        else:
+            image = random_part(shown, self.size, self.view, wish.seed)
+        return image.flip(-1) if wish.mirrored else image
 
 
 def random_part(shown: Any, size: int, view: View, seed: tuple[int, int]) -> Tensor:
