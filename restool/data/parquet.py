@@ -16,7 +16,7 @@ from restool.errors import UsageError
 SPLIT = re.compile(r"(.+?)(?:-.*|[._]\d+(?:[._-](?:of[._-])?\d+)*)?")
 """The stem of a file's name: its split, then the end, or a dash, or a dot or underscore before numbers."""
 
-MOST_HELD = 1 << 28
+MOST_HELD = 1 << 27
 """Encoded images of so many bytes stay in memory; further ones go to disk."""
 
 UNLABELLED = -1

@@ -74,6 +74,7 @@ def read_shard(file: Path, spool: Spool, *, skip: bool) -> Shard:
             contents, labels = _columns(opened, image, label, spool)
     except (OSError, pa.ArrowException, UnicodeDecodeError):
         raise MissingDataError(f"{file} cannot be read as parquet; fetch it again") from None
+    pa.default_memory_pool().release_unused()  # a file leaves some hundred megabytes
     labelled = pc.invert(labels.is_null(nan_is_null=True)).to_numpy()
     whole = [(row, content) for row, content in enumerate(contents) if content is not None and labelled[row]]
     if len(whole) < len(contents) and not skip:
