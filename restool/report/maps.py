@@ -142,6 +142,7 @@ def told_sources(group: Group, told: Told, name: str) -> str:
     single = len(sources) == 1
     own = source_name(group, sources[0], lambda row: f"{name} {told(row)}")
     several = f"source {name} in brackets" if len(group.sources) else "rows are source resolutions"
+    several = "rows tell the source resolution" if single_sourced(group) else several
     trained = f"trained at {own}" if single else several
     mean = "mean of " if group.cells["seeds"].max() > 1 else ""
     return f"{trained}, {span(group.cells['n'], f'test {group.noun}')}, {mean}{seeds}"
@@ -151,6 +152,11 @@ def source_name(group: Group, source: int, told: Told) -> str:
     """A source size, in brackets what is told of it."""
     at_source = group.at_source(source)
     return f"{source} {group.unit}" if at_source is None else f"{source} {group.unit} ({told(at_source)})"
+
+
+def single_sourced(group: Group) -> bool:
+    """Whether every row of a group has one source resolution."""
+    return bool((group.cells.groupby("label")["source"].nunique() == 1).all())
 
 
 def section(group: Group, cells: pd.DataFrame, title: str, value: str, told: Told) -> Section:
@@ -170,11 +176,15 @@ def unmeasured(sections: Sequence[Section]) -> list[str]:
 
 
 def _panels(group: Group, cells: pd.DataFrame, column: str, told: Told) -> dict[str, pd.DataFrame]:
-    """One untitled table of protocols for one source resolution, else a table of source resolutions per protocol."""
+    """One untitled table of protocols for one source resolution, else a table of source resolutions per protocol.
+
+    Where every protocol has a single source, as sweeps of a study may, it is one table too, whose rows tell the source.
+    """
     names = {source: source_name(group, source, told) for source in group.cells["source"].unique()}
-    if len(names) == 1:
-        table = cells.pivot(index="label", columns="target", values=column)
-        return {"": table.reindex(index=cells["label"].unique(), columns=group.targets)}
+    if single_sourced(group):
+        places = cells.drop_duplicates("label").set_index("label")["source"]
+        table = cells.pivot(index="label", columns="target", values=column).reindex(places.index, columns=group.targets)
+        return {"": table.rename(index=lambda label: f"{label}{f', from {names[places[label]]}' * (len(names) > 1)}")}
     panels = {}
     for label, of_label in cells.groupby("label", sort=False):
         table = of_label.pivot(index="source", columns="target", values=column)

@@ -107,7 +107,7 @@ def _all_in_one(study: StudyFile, summary: pd.DataFrame, along: pd.DataFrame) ->
     """All sweeps as one heat map, whose rows tell the sweep and its source accuracy."""
     at_source = summary[summary["protocol"] == "source"]
     told = {}
-    if summary["source"].nunique() == 1:  # with several, rows are sources
+    if (at_source.groupby("sweep")["source"].nunique() == 1).all():  # with several, rows are sources
         told = {row["sweep"]: f" ({row['accuracy_percent']:.1f} %)" for row in at_source.to_dict("records")}
     cells = summary[summary["protocol"] != "source"]
     labels = []

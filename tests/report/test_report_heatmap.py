@@ -81,6 +81,17 @@ def test_brackets_hold_what_is_not_significant(tmp_path, write):
     assert not any("Grey" in text for text in labels(figure))
 
 
+def test_rows_tell_the_source_where_each_has_its_own(tmp_path, write):
+    """As the sweeps of a study may."""
+    for source, protocol, accuracy in ((16, "requery", 0.7), (20, "resize", 0.78)):
+        write(tmp_path, 0.8, source=source, target=source)
+        write(tmp_path, accuracy, source=source, target=32, protocol=protocol)
+    [figure] = figures(tmp_path)
+    rows = {("requery, from 16 px (80.0 %)", "32 px"): "-10.0", ("resize, from 20 px (80.0 %)", "32 px"): "-2.0"}
+    assert panels(figure) == [("", rows)]
+    assert any(label.startswith("rows tell the source resolution, ") for label in labels(figure))
+
+
 def test_several_sources_are_a_panel_per_protocol_on_one_centred_scale(tmp_path, write):
     numbers = random.Random(0)
     expected: dict[str, dict[tuple[str, str], str]] = {"requery": {}, "bandlimit": {}}
