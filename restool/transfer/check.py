@@ -8,7 +8,7 @@ from typing import Any
 from restool.errors import DamagedError, MissingDataError, UsageError
 from restool.files import leftovers
 from restool.integrity import key_of, read_record
-from restool.records import CHECKPOINTS, ResultsFolder, read_logits
+from restool.records import CHECKPOINTS, MARKER, ResultsFolder, read_logits
 from restool.training import load_checkpoint
 from restool.transfer.protocols import FINETUNE
 
@@ -47,7 +47,7 @@ def check(out: Path) -> Checked:
     """Read everything in a results folder; nothing is written.
 
     Raises:
-        MissingDataError: there is no such folder.
+        MissingDataError: there is no such folder, or nothing in it is of restool.
         UsageError: it was written by a restool with another format.
         OSError: something cannot be read.
     """
@@ -70,6 +70,8 @@ def check(out: Path) -> Checked:
         name: [path for path in sorted((out / name).glob(f"*{suffix}")) if not path.name.startswith(".")]
         for name, suffix in (("records", ".json"), (CHECKPOINTS, ".safetensors"), ("logits", ".npz"))
     }
+    if not any(files.values()) and not (out / MARKER).exists():
+        raise MissingDataError(f"{out} is no results folder: it holds no records, checkpoints or logits of restool")
     digests = sound(files[CHECKPOINTS], lambda path: load_checkpoint(path).digest)
     records = sound(files["records"], read_record)
     sound([path for path in files["logits"] if path.stem in records], lambda path: _read_logits(path, records))

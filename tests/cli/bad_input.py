@@ -128,7 +128,7 @@ CONTRADICTIONS = (
     "bench step --model gru --candidates dft", "bench step --model resnet-0", "bench eval --model gru",
     "bench layer --dims 1 --candidates conv2d,winograd", "bench step --model flexnet[4,4]-conv3 --sigma 0.3 --size 8",
     "bench step --penalties gabor,no", "bench data --workers 2000", "study run study.toml --dataset cifar10",
-    "study run model.safetensors", "study page study.toml --out empty", "study run empty", "check gone",
+    "study run model.safetensors", "study page study.toml --out empty", "study run empty", "check gone", "check empty",
     "ls runs empty", "export csv empty", "report empty", "bench figure empty", "study ls gone", "study ls text.txt",
     "sweep --train 16,x", "sweep --seeds 0..99999", "sweep --test 16+8", "figure kernels model.safetensors --to 3",
     "evaluate model.safetensors --test 12+14", "sweep sweep", "frob", "-x",

@@ -7,6 +7,7 @@ import pytest
 
 from restool.errors import MissingDataError
 from restool.integrity import sealed
+from restool.records import ResultsFolder
 from restool.transfer.check import check, set_aside
 
 
@@ -98,3 +99,11 @@ def test_a_checkpoint_of_another_training_is_not_used(lab, folder, tmp_path):
 def test_there_must_be_a_folder(tmp_path):
     with pytest.raises(MissingDataError, match="^there is no folder "):
         check(tmp_path / "gone")
+
+
+def test_a_folder_of_something_else_is_no_sound_results_folder(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(MissingDataError, match="is no results folder: it holds no records, checkpoints or logits"):
+        check(tmp_path)
+    ResultsFolder(tmp_path).create()  # as a run leaves it that ends before its first record
+    assert check(tmp_path).findings == []
