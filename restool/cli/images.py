@@ -125,7 +125,7 @@ class Reading:
             "Photographs of a part and size rest decoded if they fit.",
             "GIB",
             parser=number,
-            show_default="a quarter of the memory, up to 0.5",
+            show_default="a quarter of the memory, up to 0.25",
         ),
     ] = None
 

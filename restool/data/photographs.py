@@ -18,7 +18,7 @@ from restool.errors import RestoolError
 
 SCALE, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 """A random part of a training image has this share of its area, and this width over height (Szegedy et al. 2015)."""
-MOST_CACHED = 1 << 29
+MOST_CACHED = 1 << 28
 """Images at one size that fit into so many bytes, or a quarter of the memory if that is less, rest on the device."""
 MOST_DECODERS = 8
 WORTH_A_WORKER = 64
