@@ -209,7 +209,10 @@ def test_a_module_of_the_users_takes_part(restool, here, monkeypatch):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_benchmark_that_cannot_be_run_says_why(restool, here, arguments, message):
+def test_a_benchmark_that_cannot_be_run_says_why_before_it_measures_anything(
+    restool, here, monkeypatch, arguments, message
+):
+    monkeypatch.setattr("restool.bench.harness.run.measure_machine", lambda device: pytest.fail("it was measured"))
     answer = restool("bench", *arguments)
     assert answer.status == 2
     lines = [line for line in answer.err.splitlines() if line.startswith("restool: ")]

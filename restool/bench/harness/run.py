@@ -2,9 +2,10 @@
 
 import math
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 from typing import Protocol as Interface
 
@@ -39,6 +40,13 @@ class Bench(Interface):
         """To be measured one after another."""
 
 
+def _all(begun: list[Case], rest: Iterator[Case]) -> Iterator[Case]:
+    """The cases of both; none is held once it is given."""
+    while begun:
+        yield begun.pop(0)
+    yield from rest
+
+
 def run(
     bench: Bench,
     device: torch.device,
@@ -67,8 +75,9 @@ def run(
     rows = []
     with computing(threads), closing(bench.cases(device)) as cases:  # a case may hold processes
         used, load = torch.get_num_threads(), os.getloadavg()[0]
+        begun = list(islice(cases, 1))  # what cannot be made is refused before anything is measured
         machine = measure_machine(device)
-        for case_rows in compare(cases, machine, budget=budget, stopwatch=stopwatch_for(device)):
+        for case_rows in compare(_all(begun, cases), machine, budget=budget, stopwatch=stopwatch_for(device)):
             rows += case_rows
             step()
     limits = {name: value for name, value in asdict(budget).items() if math.isfinite(value)}
