@@ -33,7 +33,7 @@ def export(
     restool export jsonl results/local --to records.jsonl
     restool export tensorboard results/local
     """
-    from restool.files import write_atomically
+    from restool.files import write_files
     from restool.records import ResultsFolder
     from restool.report.export import as_csv, as_jsonl, write_tensorboard
 
@@ -45,5 +45,5 @@ def export(
     if to is None:
         print(text, end="")
     else:
-        write_atomically(to, text.encode())
+        write_files(to.parent, {to.name: text.encode()})
         print_files([to])

@@ -42,12 +42,14 @@ def import_(
         raise UsageError(f"the source must start with {PREFIX}, as in {PREFIX}model.pt, but is {source!r}")
     if out.suffix != ".safetensors":
         raise ArgumentError("out", "must end in .safetensors", out)
+    from restool.files import remove_leftovers
     from restool.interop.flexconv import read_flexconv_spec
     from restool.training import Checkpoint, save_checkpoint
 
     path = Path(source.removeprefix(PREFIX))
     spec, model = read_flexconv_spec(path, reference_size=reference_size)
     facts = {"imported": f"{PREFIX}{path.name}", "size": reference_size}
+    remove_leftovers(out.parent, "*.tmp")
     save_checkpoint(out, Checkpoint(spec=spec, model=model.state_dict(), facts=facts))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if as_json:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from restool.arguments import require_choice
-from restool.files import write_atomically
+from restool.files import write_files
 from restool.report.comparison import Comparison, compare, parse_sides
 from restool.report.curve import curves
 from restool.report.frame import of_equal_settings, read_records, summarise
@@ -113,5 +113,5 @@ def write_page(outs: Sequence[Path], to: Path) -> list[Path]:
     from restool.report.page import page
 
     reports = [make_report(out) for out in outs]
-    write_atomically(to, page([report.chapter for report in reports]).encode())
+    write_files(to.parent, {to.name: page([report.chapter for report in reports]).encode()})
     return [*(path for report in reports for path in report.write()), to]
