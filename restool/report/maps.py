@@ -23,6 +23,8 @@ SMALL, LONGEST = 0.08, 16.0
 """The side of a cell along an axis of more than `restool.report.groups.MOST`, and the most that all of them take."""
 WORD = 0.18
 """The height of a cell in as many rows whose names are words: every one is named."""
+TIGHT = 8
+"""The size of a number in such a cell, in points."""
 AXIS, LETTER = "target resolution", 0.08
 """The name of the axis below every panel, and about how wide a letter of it or of a title is."""
 PAGE, GAP = 8.5, 0.3
@@ -47,16 +49,23 @@ class Section:
 
     @property
     def dense(self) -> bool:
-        """Whether there are too many cells to write into."""
-        return max(next(iter(self.panels.values())).shape) > MOST
+        """Whether there are too many cells to write into; rows that have words have room for numbers too."""
+        rows, columns = next(iter(self.panels.values())).shape
+        return columns > MOST or (rows > MOST and not self.has_words)
 
     @property
     def cell(self) -> tuple[float, float]:
         """Width and height of a cell."""
         rows, columns = next(iter(self.panels.values())).shape
+        named = max(CELL[0], LETTER * max(map(len, self.columns)))
         if self.has_words:
-            return _side(columns, CELL[0]), WORD if rows > MOST else CELL[1]
-        return _side(columns, EMPTY if self.dense else CELL[0]), _side(rows, CELL[1])
+            return _side(columns, named), WORD if rows > MOST else CELL[1]
+        return _side(columns, EMPTY if self.dense else named), _side(rows, CELL[1])
+
+    @property
+    def columns(self) -> list[str]:
+        """What the targets are called."""
+        return [f"{target} {self.unit}" for target in next(iter(self.panels.values())).columns]
 
     @property
     def has_words(self) -> bool:
@@ -233,13 +242,14 @@ def _draw_section(figure: Figure, section: Section, scale: Scale, top: float) ->
 
 def _draw_panel(ax: Axes, section: Section, title: str, scale: Scale) -> None:
     table, texts = section.panels[title], None if section.dense else section.texts[title]
-    names, width = [f"{target} {section.unit}" for target in table.columns], section.cell[0]
+    names, (width, height) = section.columns, section.cell
     sns.heatmap(
         table,
         ax=ax,
         cmap=scale.colours,
         norm=scale.norm,
         annot=None if texts is None else texts.astype(object).where(texts.notna(), ""),
+        annot_kws={"size": TIGHT} if height == WORD else None,
         fmt="",
         cbar=False,
         linewidths=0 if texts is None else 1.5,
@@ -250,7 +260,7 @@ def _draw_panel(ax: Axes, section: Section, title: str, scale: Scale) -> None:
     )
     if texts is None:
         room = LETTER * max(map(len, names)) + 0.1
-        _set_ticks(ax.xaxis, names, 1 if width == CELL[0] else max(math.ceil(room / width), _step(len(names))))
+        _set_ticks(ax.xaxis, names, 1 if width >= CELL[0] else max(math.ceil(room / width), _step(len(names))))
         _set_ticks(ax.yaxis, list(table.index), 1 if section.has_words else _step(len(table)))
     ax.set_facecolor("0.93")
     ax.set(xlabel="", ylabel="")

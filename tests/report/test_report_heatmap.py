@@ -92,6 +92,16 @@ def test_rows_tell_the_source_where_each_has_its_own(tmp_path, write):
     assert any(label.startswith("rows tell the source resolution, ") for label in labels(figure))
 
 
+def test_each_of_many_protocols_has_its_numbers(tmp_path, write):
+    write(tmp_path, 0.8, source=16, target=16)
+    names = [f"bn-recalibrate@{count}" for count in range(100, 140)]
+    for place, name in enumerate(names):
+        write(tmp_path, 0.7 - place / 1000, source=16, target=32, protocol=name)
+    [figure] = figures(tmp_path)
+    [(_, texts)] = panels(figure)
+    assert texts == {(name, "32 px"): f"-{10 + place / 10:.1f}" for place, name in enumerate(names)}
+
+
 def test_several_sources_are_a_panel_per_protocol_on_one_centred_scale(tmp_path, write):
     numbers = random.Random(0)
     expected: dict[str, dict[tuple[str, str], str]] = {"requery": {}, "bandlimit": {}}
