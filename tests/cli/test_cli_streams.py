@@ -32,7 +32,7 @@ def run(*arguments, before="", **more):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_swallow_what_is_written_and_nothing_else(tmp_path, closed):
     status, out, err = run(*SWEEP, "--out", str(tmp_path / "out"), before=closed)
     assert status == 0, err
@@ -47,9 +47,8 @@ def test_closed_streams_swallow_what_is_written_and_nothing_else(tmp_path, close
         {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
         {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         {"RESTOOL_CACHE": "~nouser/cache"},
-        {"RESTOOL_CACHE": "/dev/null/cache"},
     ],
-    ids=["backend", "locale", "nobody's cache", "no folder"],
+    ids=["backend", "locale", "nobody's cache"],
 )
 def test_surroundings_that_were_made_for_others_change_nothing(tmp_path, surroundings):
     out = tmp_path / "词"
