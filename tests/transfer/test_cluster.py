@@ -69,6 +69,8 @@ class Desk:
 
     def cancel(self, streams):
         self.cancelled += streams
+        for stream in streams:
+            list(self._streams.pop(stream)[1])  # its thread ends: it would clear the folder of the next one's worker
 
 
 @pytest.fixture
