@@ -16,6 +16,8 @@ from restool.errors import ArgumentError, UsageError
 
 SMALLEST_SIZE, LARGEST_SIZE = 4, 65_536
 """Images are not narrower than the first number of pixels, and sequences not longer than the second of steps."""
+LARGEST_WIDTH = 16_384
+"""No network of today has more channels or units in a layer, or more layers; nor would its weights fit a memory."""
 LARGEST_SEED = 2**32 - 1
 MOST_EPOCHS = 1_000_000
 MOST_IMAGES = 2**31 - 1

@@ -18,8 +18,6 @@ from restool.errors import ArgumentError, UsageError
 
 PADDING = 4
 """Zero pixels around a stored image before a crop of its own size is taken (He et al. 2016, section 4.2)."""
-
-
 CACHED = 1 << 19
 """So many grey levels are normalised at a time on a CPU: they stay in its cache from one step to the next."""
 
@@ -49,8 +47,8 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     shift, scale = (by_channel(tuple(values), images.dim() - 2, images.device) for values in (mean, std))
     fastest = torch.channels_last if images.dim() == 4 else torch.contiguous_format
     normal = torch.empty_like(images, dtype=torch.float32, memory_format=fastest)
-    many = len(images) if images.is_cuda else max(1, CACHED // max(1, images[:1].numel()))
-    for some, place in zip(images.split(max(1, many)), normal.split(max(1, many)), strict=True):
+    many = max(1, len(images) if images.is_cuda else CACHED // max(1, images[:1].numel()))
+    for some, place in zip(images.split(many), normal.split(many), strict=True):
         place.copy_(some.float().div_(255).sub_(shift).div_(scale))
     return normal
 

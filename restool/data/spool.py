@@ -61,7 +61,8 @@ class Spool:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For a process that is started with it, which gets the same open file."""
-        return _received, (None if self._file is None else DupFd(self._file), self._end)
+        assert self._file is not None  # only what is stored in it leads to it
+        return _received, (DupFd(self._file),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ class Stored:
         return self.spool.read(self.start, self.size)
 
 
-def _received(file: Any, end: int) -> Spool:
+def _received(file: Any) -> Spool:
+    """A spool to read from."""
     spool = Spool(0)
-    spool._file, spool._end = None if file is None else file.detach(), end
+    spool._file = file.detach()
     return spool

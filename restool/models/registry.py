@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from torch import nn
 
-from restool.arguments import LARGEST_SIZE, SMALLEST_SIZE, Knob, check_knobs, unknown_name
+from restool.arguments import LARGEST_SIZE, LARGEST_WIDTH, SMALLEST_SIZE, Knob, check_knobs, unknown_name
 from restool.errors import UsageError
 from restool.models.dcn import DCN
 from restool.models.external import find_external
@@ -34,9 +34,6 @@ FLEXNET_WIDTHS = {
 
 NJET_WIDTHS = (38, 38, 38, 57, 57, 57, 76, 76)
 """The stem and the blocks of the official FlexNet-7 with N-Jets have these widths."""
-
-LARGEST_WIDTH = 16_384
-"""No network of today is wider, and the weights of a wider layer fit into no memory."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -193,7 +193,9 @@ def _panels(group: Group, cells: pd.DataFrame, column: str, told: Told) -> dict[
     if single_sourced(group):
         places = cells.drop_duplicates("label").set_index("label")["source"]
         table = cells.pivot(index="label", columns="target", values=column).reindex(places.index, columns=group.targets)
-        return {"": table.rename(index=lambda label: f"{label}{f', from {names[places[label]]}' * (len(names) > 1)}")}
+        if len(names) > 1:
+            table = table.rename(index=lambda label: f"{label}, from {names[places[label]]}")
+        return {"": table}
     panels = {}
     for label, of_label in cells.groupby("label", sort=False):
         table = of_label.pivot(index="source", columns="target", values=column)

@@ -83,7 +83,10 @@ def predictions(
 
 
 def calibration_images(dataset: Dataset, sizes: tuple[int, ...], device: torch.device, images: int) -> Iterator[Tensor]:
-    """Batches of the first so many training images, or all, about as large as each other, without augmentation."""
+    """Batches of the first so many training images, or all, about as large as each other, without augmentation.
+
+    Nothing is read before the first of them is asked for.
+    """
     wanted = min(dataset.counts["train"], images)
     count = max(1, -(-wanted // EVALUATION_BATCH))
     batch = max(1, -(-wanted // count))
@@ -119,7 +122,7 @@ def correct_by(
     source = spec.reference_size
     sizes = protocol.sizes(source, target)
     require_size(model, spec, sizes[-1], dims=dataset.dims, device=device)
-    images = calibration_images(dataset, sizes, device, protocol.recalibrates) if protocol.recalibrates else ()
+    images = calibration_images(dataset, sizes, device, protocol.recalibrates)
     moved = protocol.apply(model, source, target, calibration=images, kernels=kernels)
     return correct_predictions(moved, Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=device))
 

@@ -166,8 +166,7 @@ class Study:
             trained = self.trainer.trained(protocol.start(source.model, at, target), Training.of_cell(cell))
         sizes = protocol.sizes(at, target)
         dataset = self.dataset if cell.view is None else replace(self.dataset, view=cell.view)
-        wanted = protocol.recalibrates
-        images = calibration_images(dataset, sizes, self.device, wanted) if wanted else ()
+        images = calibration_images(dataset, sizes, self.device, protocol.recalibrates)
         model = protocol.apply(trained.model, at, target, calibration=images, kernels=self.kernels)
         batches = Batches(dataset, "test", sizes, batch_size=EVALUATION_BATCH, device=self.device)
         own = None if cell.is_own else self.own_logits(cell.run, source)

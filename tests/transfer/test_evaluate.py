@@ -99,12 +99,8 @@ def test_calibration_passes_the_sizes_of_the_protocol(monkeypatch):
     data = dataset()
     shapes = [images.shape[2] for images in calibration_images(data, (9, 6), CPU, RECALIBRATION_IMAGES)]
     assert shapes == [6, 6, 6]
-    assert next(calibration_images(data, (9,), CPU, RECALIBRATION_IMAGES)).shape == (
-        84,
-        3,
-        9,
-        9,
-    )  # 250 images in three batches
+    first = next(calibration_images(data, (9,), CPU, RECALIBRATION_IMAGES))
+    assert first.shape == (84, 3, 9, 9)  # 250 images in three batches
 
 
 def test_only_recalibration_reads_training_images():

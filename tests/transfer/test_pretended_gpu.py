@@ -129,8 +129,7 @@ def moved_and_tried(model: nn.Module, dims: int, gpu: PretendedGPU) -> Waits:
     for name in possible(applicable(model), dataset):
         protocol = resolve_protocol(name)
         sizes = protocol.sizes(source, target)
-        wanted = protocol.recalibrates
-        images = calibration_images(dataset, sizes, GPU, wanted) if wanted else ()
+        images = calibration_images(dataset, sizes, GPU, protocol.recalibrates)
         moved = protocol.apply(model, source, target, calibration=images, kernels=kernels)
         watch = Watch(gpu)
         found = predictions(moved, Batches(dataset, "test", sizes, batch_size=2, device=GPU), watch.step)

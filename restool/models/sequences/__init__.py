@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from restool.arguments import unknown_name
+from restool.arguments import LARGEST_WIDTH, unknown_name
 from restool.errors import UsageError
 from restool.models.sequences.attention import SelfAttention
 from restool.models.sequences.cktcn import CKTCN
@@ -75,14 +75,11 @@ class System:
 
 
 def _require_number(name: str, option: str, value: Any, kind: type) -> None:
-    if kind is int and not (type(value) is int and 1 <= value <= MOST):
-        raise UsageError(f"{option} must be a whole number from 1 to {MOST:,}, but got {name}")
+    if kind is int and not (type(value) is int and 1 <= value <= LARGEST_WIDTH):
+        raise UsageError(f"{option} must be a whole number from 1 to {LARGEST_WIDTH:,}, but got {name}")
     if kind is float and not (type(value) in (int, float) and 0 <= value < math.inf):
         raise UsageError(f"{option} must be a finite number of at least 0, but got {name}")
 
-
-MOST = 16_384
-"""No published system has as many units, layers or steps of anything."""
 
 PUBLISHED = 784
 """Steps of the sequences that the published time steps are for."""
