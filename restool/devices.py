@@ -70,7 +70,7 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     information = Path("/proc/cpuinfo")
-    model = re.search(r"^model name\s*: (.+)$", information.read_text(), re.M) if information.exists() else None
+    model = re.search(r"^model name\s*: (.+)$", information.read_text("utf-8"), re.M) if information.exists() else None
     return model[1].strip() if model else platform.processor() or platform.machine()
 
 

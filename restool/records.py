@@ -81,7 +81,7 @@ class ResultsFolder:
         if not marker.exists():
             return
         try:
-            found = json.loads(marker.read_text())["format"]
+            found = json.loads(marker.read_text("utf-8"))["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{marker} is damaged; delete it, and the next run writes it anew") from error
         if found != RECORD_FORMAT:

@@ -160,6 +160,23 @@ def test_an_option_is_seen_in_any_text():
     assert not any(OPTION.search(text) for text in ("a -- b", "|---|", "x --1", "a--b", "---x"))
 
 
+def read_or_written_as_the_machine_likes(source: str) -> list[int]:
+    """Lines in which a file is read or written as text without saying how its letters are coded."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    least = {"read_text": 1, "write_text": 2}
+    return [
+        call.lineno
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and len(call.args) + len(call.keywords) < least.get(call.func.attr, 0)
+    ]
+
+
+def test_what_is_read_does_not_depend_on_the_language_of_a_machine():
+    found = {str(path): read_or_written_as_the_machine_likes(path.read_text("utf-8")) for path in FILES}
+    assert not {path: lines for path, lines in found.items() if lines}
+    assert read_or_written_as_the_machine_likes("a.read_text()\na.write_text(b)\na.read_text('utf-8')\nb()") == [1, 2]
+
+
 def hidden(package: str, source: str, modules: set[str]) -> set[str]:
     """Modules of a package whose name its `__init__.py` gives to something else."""
     nodes = [node for node in ast.parse(source).body if isinstance(node, ast.ImportFrom) and node.module != package]

@@ -63,7 +63,7 @@ def print_report(out: Path, files: list[Path], *, metric: str, as_json: bool) ->
     if as_json:
         print_json({"out": str(out), "files": [str(file) for file in files], "rows": plain_rows(results(out, metric))})
     else:
-        print(_table(out, metric).read_text())
+        print(_table(out, metric).read_text("utf-8"))
         print_files(files)
 
 
@@ -76,7 +76,7 @@ def print_reports(outs: list[Path], files: list[Path], *, metric: str, as_json: 
         print_json({"folders": folders, "files": [str(file) for file in files]})
     else:
         for out in outs:
-            print(f"{out}\n\n{_table(out, metric).read_text()}")
+            print(f"{out}\n\n{_table(out, metric).read_text('utf-8')}")
         print_files(files)
 
 

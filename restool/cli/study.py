@@ -104,5 +104,5 @@ def _print_page(out: Path, files: list[Path], *, as_json: bool) -> None:
     if as_json:
         print_json({"out": str(out), "files": [str(file) for file in files]})
     elif files:
-        print((out / "README.md").read_text())
+        print((out / "README.md").read_text("utf-8"))
         print_files(files)

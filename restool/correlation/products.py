@@ -35,7 +35,7 @@ def onednn_is_exact() -> bool:
     if not hasattr(torch.backends.mkldnn, "matmul") or torch.backends.cpu.get_cpu_capability() != "AVX512":
         return False
     information = Path("/proc/cpuinfo")
-    if not information.exists() or "AuthenticAMD" not in information.read_text():
+    if not information.exists() or "AuthenticAMD" not in information.read_text("utf-8"):
         return False
     with _onednn():
         return all(_error(*shape) < EXACT for shape in SHAPES)

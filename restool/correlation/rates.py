@@ -114,7 +114,7 @@ def _as_json(found: ModeRates) -> dict[str, Any]:
 def read(path: Path) -> ModeRates | None:
     """Rates of a file; None where there is none that can be used."""
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text("utf-8"))
         modes = {True: stored["training"], False: stored["forward"]}
         found = {mode: Rates(values["call"], values["operation"]) for mode, values in modes.items()}
         usable = all(_is_usable(rates) for rates in found.values())

@@ -19,7 +19,7 @@ def environment(**more):
     return os.environ | {"OMP_NUM_THREADS": "1"} | more
 
 
-def run(*arguments, before="", **more):
+def run(*arguments, before="", folder=None, **more):
     """Status, stdout and stderr of `restool ARGUMENTS`, which a shell starts with redirections."""
     command = f'exec "$0" -m restool "$@" {before}'
     done = subprocess.run(
@@ -27,18 +27,24 @@ def run(*arguments, before="", **more):
         capture_output=True,
         text=True,
         env=environment(**more),
+        cwd=folder,
         timeout=300,
     )
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_swallow_what_is_written_and_nothing_else(tmp_path, closed):
-    status, out, err = run(*SWEEP, "--out", str(tmp_path / "out"), before=closed)
+def test_a_run_whose_streams_are_all_closed_is_whole(tmp_path):
+    status, _, err = run(*SWEEP, "--out", str(tmp_path / "out"), before="<&- >&- 2>&-")
     assert status == 0, err
-    assert ("Accuracy" in out, "wrote" in err) == (">&-" not in closed.split(), "2>&-" not in closed)
     assert len(list((tmp_path / "out" / "records").iterdir())) == 2
     assert (tmp_path / "out" / "heatmap.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_stream_swallows_what_is_written_and_nothing_else(swept, closed):
+    status, out, err = run("report", str(swept), before=closed)
+    assert status == 0, err
+    assert ("Accuracy" in out, "wrote" in err) == (">&-" not in closed.split(), "2>&-" not in closed)
 
 
 @pytest.mark.parametrize(
@@ -46,17 +52,24 @@ def test_closed_streams_swallow_what_is_written_and_nothing_else(tmp_path, close
     [
         {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
         {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"RESTOOL_CACHE": "~nouser/cache"},
     ],
-    ids=["backend", "locale", "nobody's cache"],
+    ids=["backend", "locale"],
 )
-def test_surroundings_that_were_made_for_others_change_nothing(tmp_path, surroundings):
-    out = tmp_path / "词"
-    status, printed, err = run(*SWEEP, "--out", str(out), **surroundings)
+def test_surroundings_that_were_made_for_others_change_nothing(swept, tmp_path, surroundings):
+    out = swept.rename(tmp_path / "词")
+    status, printed, err = run("report", str(out), **surroundings)
     assert status == 0, err
     assert "Traceback" not in err
     assert "| 8 px " in printed
     assert (out / "heatmap.png").exists()
+
+
+def test_the_cache_of_nobody_is_a_folder_like_any_other(tmp_path):
+    status, printed, err = run(*SWEEP, "--out", "out", folder=tmp_path, RESTOOL_CACHE="~nouser/cache")
+    assert status == 0, err
+    assert "Traceback" not in err
+    assert "| 8 px " in printed
+    assert (tmp_path / "~nouser" / "cache").is_dir()
 
 
 def begun(tmp_path, *arguments):

@@ -1,8 +1,12 @@
 """Laws of a study's page: it shows the numbers of the records of its sweeps, with intervals that hold what they say."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from restool import evidence
 from restool.recipe import RECIPES
@@ -102,3 +106,16 @@ def test_every_mode_of_fine_tuning_has_its_row(file, write, tmp_path):
     rows = rows_of(page_of(file, tmp_path), "Measured")
     found = {row[2]: row[-1].split()[0] for row in rows}
     assert found == {"1 epoch there": "100.0", "1 epoch there, tune head+bn": "50.0"}
+
+
+@pytest.mark.slow
+def test_the_command_line_prints_the_page_whatever_a_machine_takes_for_text(file, write, tmp_path):
+    write([1, 0, 1, 1])
+    file.write_text(file.read_text().replace("Does it help?", "Hilft es über 8 px?"), "utf-8")
+    posix = os.environ | {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "restool", "study", "page", str(file), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, env=posix, timeout=300)
+    assert done.returncode == 0, done.stderr.decode()
+    page = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "Hilft es über 8 px?" in page
+    assert done.stdout.decode("utf-8").splitlines()[0] == page.splitlines()[0]

@@ -31,15 +31,14 @@ def test_the_time_limit_is_that_of_the_whole_study(file, tmp_path):
     assert not (tmp_path / "out" / "records").exists()
 
 
-@pytest.mark.parametrize("command", [("run",), ("page",)])
-def test_the_command_line_prints_the_page_and_runs_nothing_again(file, out, capsys, monkeypatch, command):
+def test_the_command_line_prints_the_page_and_runs_nothing_again(file, out, capsys, monkeypatch):
     from restool.cli import main
 
     page = (out / "README.md").read_text()
     (out / "README.md").unlink()
     times = {path: path.stat().st_mtime_ns for path in (out / "records").glob("*.json")}
     capsys.readouterr()
-    monkeypatch.setattr("sys.argv", ["restool", "study", *command, str(file), "--small", "--out", str(out)])
+    monkeypatch.setattr("sys.argv", ["restool", "study", "run", str(file), "--small", "--out", str(out)])
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 0

@@ -50,7 +50,7 @@ def rebuild(out: Path) -> list[Path]:
 def read(path: Path) -> dict[str, Any]:
     """A record; UsageError where it is damaged or of another format."""
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text("utf-8"))
         readable = record["format"] == BENCH_FORMAT and record.keys() >= FIELDS
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} is damaged; measure it again") from error

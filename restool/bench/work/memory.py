@@ -79,7 +79,7 @@ def most_held(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
-    high = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.M) if status.exists() else None
+    high = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text("utf-8"), re.M) if status.exists() else None
     return 1024 * int(high[1]) if high else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -109,7 +109,7 @@ class Run:
             started = time.perf_counter()
             self.do(study)
             self.seconds.append(time.perf_counter() - started)
-            read = (json.loads(path.read_text()) for path in Path(folder).glob("records/*.json"))
+            read = (json.loads(path.read_text("utf-8")) for path in Path(folder).glob("records/*.json"))
             self.accuracies = {record["key"]: record["result"]["accuracy"] for record in read}
 
     def _study(self, folder: str) -> Study:
