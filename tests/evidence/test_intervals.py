@@ -53,8 +53,8 @@ def test_intervals_cover_the_true_value_of_another_training_and_test_set(seeds, 
         second = bits_of(rng, seeds, images, 0.75, between, 0.8)
         one, two = accuracy(first), difference(second.astype(float) - first)
         held += [one.low <= 0.8 <= one.high, two.low <= -0.05 <= two.high]
-    most = 0.985 if seeds == 2 else 0.965  # the exact law, without this noise, is in test_two_way.py
-    assert ((held / draws > 0.94) & (held / draws < most)).all(), held / draws
+    # the exact law, without this noise, is in test_two_way.py
+    assert ((held / draws > 0.935) & (held / draws < 0.965)).all(), held / draws
 
 
 def test_a_p_below_5_percent_is_as_rare_as_it_says():
