@@ -217,6 +217,9 @@ ADDITIONS = {
 """What may follow the name of a protocol, each once and in this order."""
 
 
+RESCALED_ANEW = f"rescale+{RECALIBRATE}"
+
+
 def resolve_protocol(name: str) -> Protocol:
     """The protocol of a name: of `PROTOCOLS`, NAME+ADDITION, source or finetune; a miss names the nearest."""
     for protocol in (SOURCE, FINETUNE):
@@ -259,8 +262,13 @@ def require_calibration(names: Iterable[str], dataset: Dataset) -> None:
 
 
 def applicable(model: nn.Module) -> list[str]:
-    """Names of the zero-shot protocols that apply to a model, in the order tables show them."""
-    return [name for name, protocol in PROTOCOLS.items() if protocol.applies(model)]
+    """Names of the zero-shot protocols that apply to a model, in the order tables show them.
+
+    Where layers rescale themselves, new batch-norm statistics are also taken after that, for alone they are not those
+    of the rescaled model.
+    """
+    names = [name for name, protocol in PROTOCOLS.items() if protocol.applies(model)]
+    return [*names, RESCALED_ANEW] if {"rescale", RECALIBRATE} <= set(names) else names
 
 
 def possible(names: Iterable[str], dataset: Dataset) -> list[str]:
