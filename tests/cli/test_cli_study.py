@@ -16,6 +16,7 @@ PROTOCOLS = {
     "as-is",
     "resize",
     "bn-recalibrate",
+    "rescale+bn-recalibrate",
     "finetune",
 }
 REPORT = [
