@@ -134,14 +134,6 @@ def test_two_processes_in_one_folder_share_the_cells(uninterrupted, tmp_path):
     }
 
 
-def test_two_processes_that_train_share_the_models(uninterrupted, tmp_path):
-    options = [option for option in STUDY[1:] if option not in ("--test", "10,12", "--protocols", "requery,resize")]
-    both = [start("train", *options, "--out", tmp_path / "out") for _ in range(2)]
-    for status, err in [finish(process) for process in both]:
-        assert status == 0, err
-    assert checkpoint(tmp_path / "out").read_bytes() == checkpoint(uninterrupted).read_bytes()
-
-
 def test_a_closed_pipe_makes_no_noise():
     with start("ls", "datasets") as process:
         process.stdout.close()

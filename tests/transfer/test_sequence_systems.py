@@ -33,6 +33,7 @@ CHOICES = {
     "dataset": "tones",
     "train": (24,),
     "test": (12,),
+    "protocols": "start",
     "epochs": 2,
     "finetune_epochs": 2,
     "limit": 32,
